@@ -1,0 +1,55 @@
+"""The gateway's deadlines and limits, as frozen values with their defaults.
+
+The law of the room: seconds for times, bytes for sizes; every number bounds what one peer can make us hold or wait for.
+A deadline is moved by progress: it limits silence, never the length of a stream that moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """Whose silence ends what, and how much of anything is held.
+
+    Towards the client:
+
+    - `head_timeout`: from the first byte of a head to its end; `keepalive_timeout`: an idle connection.
+    - `body_idle_timeout`: no byte of a request's body; `write_idle_timeout`: the client does not read.
+    - `max_request_line`, `max_field`: bytes of one line; `max_head`: bytes of a whole head; `max_fields`: lines.
+    - `max_body`: bytes of a request's body, `None` for no limit.
+
+    Towards a region:
+
+    - `connect_timeout`: dialling, TLS included; `first_byte_timeout`: request sent → head of the answer.
+    - `upstream_idle_timeout`: no byte of an answer's body.
+    - `pool_size`: connections per origin; `pool_queue`: requests that may wait for one, `pool_wait_timeout` at most;
+      `pool_idle_timeout`: an idle connection is kept so long.
+    - `upstream_max_head` (bytes), `upstream_max_fields` (lines): larger, because regions are trusted more than clients.
+
+    Both ways: `buffer_high` is the number of buffered bytes at which the other side is paused. In the lifetime of the
+    process: `lock_drain_timeout` cuts requests that were decided before a lock, `shutdown_timeout` ends a drain.
+    """
+
+    head_timeout: float = 10.0
+    keepalive_timeout: float = 75.0
+    body_idle_timeout: float = 30.0
+    write_idle_timeout: float = 30.0
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 60.0
+    upstream_idle_timeout: float = 60.0
+    pool_idle_timeout: float = 15.0
+    pool_wait_timeout: float = 2.0
+    lock_drain_timeout: float = 10.0
+    shutdown_timeout: float = 20.0
+    pool_size: int = 256
+    pool_queue: int = 1024
+    max_request_line: int = 8192
+    max_head: int = 65536
+    max_field: int = 16384
+    max_fields: int = 128
+    max_body: int | None = None
+    upstream_max_head: int = 262144
+    upstream_max_fields: int = 512
+    buffer_high: int = 65536

@@ -1,0 +1,152 @@
+"""From a checked document to frozen runtime values. Pure: nothing here fails once the checks have passed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeVar
+
+from router.directory.options import DirectoryOptions
+from router.gateway.options import GatewayOptions
+from router.model.region import Endpoint, Origin, Region, RegionName, ServiceName, TlsFiles
+from router.routing.table import Policy, Prefix, Route, RoutingTable, Service
+from router.settings.grammar import strip_brackets
+from router.settings.resolve import resolve
+from router.settings.values import DirectorySettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from router.model.region import PublicUrl
+    from router.settings.grammar import OriginUrl
+    from router.settings.problems import ConfigProblem
+    from router.settings.schema import DirectoryTable, Document, GatewayTable, PolicyTable, TlsTable
+
+Value = TypeVar("Value")
+
+
+def build(document: Document, folder: Path, warnings: tuple[ConfigProblem, ...]) -> Settings:
+    """The settings of `document`, in which nothing is missing; relative files are in `folder`."""
+    return Settings(
+        listen=document.gateway.listen,
+        ops_listen=document.ops.listen,
+        gateway=build_gateway(document.gateway),
+        directory=build_directory(document.directory, folder),
+        table=build_table(document, folder),
+        warnings=warnings,
+    )
+
+
+def build_gateway(table: GatewayTable) -> GatewayOptions:
+    """Timeouts are `[gateway.timeouts]` with `_timeout` behind their names; limits have the same names."""
+    timeouts = {f"{name}_timeout": value for name, value in table.timeouts.model_dump().items()}
+    return GatewayOptions(**timeouts, **table.limits.model_dump())
+
+
+def build_directory(table: DirectoryTable, folder: Path) -> DirectorySettings:
+    """Options have the same names as the settings."""
+    options = {field.name: getattr(table, field.name) for field in fields(DirectoryOptions)}
+    return DirectorySettings(folder / table.url.file, table.id, DirectoryOptions(**options))
+
+
+def build_table(document: Document, folder: Path) -> RoutingTable:
+    """All that identify and decide know."""
+    regions = _regions(document, folder)
+    hosts = _hosts(document)
+    identify = document.identify
+    home = RegionName(document.policy.home)
+    return RoutingTable(
+        exact_hosts={host: prefixes for host, prefixes in hosts.items() if not host.startswith("*")},
+        suffix_hosts={host[2:]: prefixes for host, prefixes in hosts.items() if host.startswith("*.")},
+        any_host=hosts.get("*", ()),
+        workspace_id=identify.workspace_id,
+        templates=identify.paths,
+        subdomain_suffix=identify.subdomains[2:] if identify.subdomains else None,
+        own_hosts=frozenset(host for host in hosts if not host.startswith("*")) | _public_hosts(regions.values()),
+        region_hosts=_region_hosts(regions, home),
+        api_key_header=identify.api_key_header,
+        regions=regions,
+        policy=_policy(document.policy),
+    )
+
+
+def _regions(document: Document, folder: Path) -> dict[RegionName, Region]:
+    regions = {}
+    for key, table in document.regions.items():
+        name = RegionName(key)
+        endpoints = {ServiceName(service): _endpoint(document, key, service, folder) for service in document.services}
+        regions[name] = Region(name, table.label or key, endpoints, _present(table.public_url))
+    return regions
+
+
+def _endpoint(document: Document, region: str, service: str, folder: Path) -> Endpoint:
+    pair = resolve(document, region, service)
+    public_url = _present(pair.public_url)
+    return Endpoint(
+        origin=_origin(_present(pair.origin), public_url, pair.tls, folder),
+        public_url=public_url,
+        path=_present(pair.path),
+    )
+
+
+def _origin(url: OriginUrl, public_url: PublicUrl, tls: TlsTable | None, folder: Path) -> Origin:
+    if url.scheme == "http":
+        return Origin(url.scheme, url.host, url.port)
+    server_name = strip_brackets(public_url.host)
+    if tls is None:
+        return Origin(url.scheme, url.host, url.port, server_name)
+    ca, cert, key = (None if file is None else folder / file for file in (tls.ca, tls.cert, tls.key))
+    files = TlsFiles(ca, cert, key, tls.server_name)
+    return Origin(url.scheme, url.host, url.port, tls.server_name or server_name, files)
+
+
+def _hosts(document: Document) -> dict[str, tuple[Prefix, ...]]:
+    """Host pattern → its prefixes, longest first: the first that takes a path is the one."""
+    hosts: dict[str, list[Prefix]] = {}
+    for name, table in document.services.items():
+        region = None if table.region is None else RegionName(table.region)
+        service = Service(ServiceName(name), table.action, region)
+        for match in table.match:
+            hosts.setdefault(match.host, []).append(Prefix(match.prefix, service))
+    return {
+        host: tuple(sorted(prefixes, key=lambda prefix: len(prefix.path), reverse=True))
+        for host, prefixes in hosts.items()
+    }
+
+
+def _public_hosts(regions: Iterable[Region]) -> frozenset[str]:
+    return frozenset(
+        url.host
+        for region in regions
+        for url in (region.public_url, *(end.public_url for end in region.endpoints.values()))
+    )
+
+
+def _region_hosts(regions: Mapping[RegionName, Region], home: RegionName) -> dict[str, RegionName]:
+    """A public host that two regions share (behind different ports, say) names neither."""
+    owners: dict[str, set[RegionName]] = {}
+    for name, region in regions.items():
+        for host in _public_hosts([region]):
+            owners.setdefault(host, set()).add(name)
+    return {host: next(iter(names)) for host, names in owners.items() if len(names) == 1 and home not in names}
+
+
+def _policy(table: PolicyTable) -> Policy:
+    routes = tuple(
+        Route(
+            service=None if route.service is None else ServiceName(route.service),
+            method=route.method,
+            path=route.path,
+            action=route.action,
+            region=None if route.region is None else RegionName(route.region),
+        )
+        for route in table.routes
+    )
+    return Policy(RegionName(table.home), table.unknown_workspace, table.disclose_region, routes)
+
+
+def _present(value: Value | None) -> Value:
+    """What the checks have made sure of."""
+    if value is None:
+        raise LookupError("a document with problems cannot be built")
+    return value
