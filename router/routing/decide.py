@@ -5,12 +5,12 @@ The table (each row is a test of its own):
 | the request names | the directory says | decision |
 |---|---|---|
 | two different workspaces | — | refuse: workspace-conflict |
-| a service that is pinned to a region | — | that region |
 | a workspace | in transfer | locked, for every method and route |
 | a workspace | lives in R | R |
 | a workspace | lives in a region that is not configured | refuse: region-unavailable, never home |
 | a workspace | authoritatively unknown | home, or refuse: workspace-unknown |
 | no workspace, and a fitting route names a region | — | that region |
+| a service that is pinned to a region | — | that region |
 | no workspace, at another region's public host | — | that region |
 | no workspace, a key | the key's region | that region |
 | nothing | — | home |
