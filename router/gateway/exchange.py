@@ -1,0 +1,438 @@
+"""An exchange: one request that is proxied, from its place in the ledger until nothing of it is left.
+
+`router.gateway.exchange_table` is the theory and the table; this is its interpreter and the steps. Everything is a
+callback: of the client's connection, of the region's, of the ledger, of the sweep. Each callback fires one event; the
+table says what is done. A late callback finds `OVER`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from router.gateway.answer import AnswerReader
+from router.gateway.bodies import LAST_CHUNK, BadBodyError, chunk
+from router.gateway.client import Hold
+from router.gateway.exchange_table import TABLE, Event, State, Step
+from router.gateway.heads import CHUNKED, UNTIL_CLOSE, BadAnswerError
+from router.model.fault import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.directory.ledger import Ticket
+    from router.gateway.handler import Gateway
+    from router.gateway.heads import AnswerHead
+    from router.gateway.pool import OriginPool
+    from router.gateway.request import Request
+    from router.gateway.upstream import Upstream
+    from router.routing.values import Proxy
+
+_log = logging.getLogger(__name__)
+
+JOIN_BELOW: Final = 16_384
+"""Below this size two pieces are joined into one write; above it copying costs more than a second call."""
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+_UPLOADING: Final = frozenset({State.UPLOADING, State.CROSSING})
+
+
+class Exchange:
+    """The interpreter. Made in the same synchronous step as its decision."""
+
+    __slots__ = (
+        "_answer",
+        "_drain_until",
+        "_gateway",
+        "_moved_at",
+        "_persistent",
+        "_pool",
+        "_proxy",
+        "_request",
+        "_ticket",
+        "_upstream",
+        "_waits_for_continue",
+        "state",
+    )
+
+    def __init__(self, gateway: Gateway, request: Request, proxy: Proxy) -> None:
+        self.state = State.CONNECTING
+        self._gateway = gateway
+        self._request = request
+        self._proxy = proxy
+        self._pool: OriginPool = gateway.pools.of(proxy.endpoint)
+        self._ticket: Ticket | None = None
+        self._upstream: Upstream | None = None
+        self._answer = AnswerReader(request.admitted.head.method, gateway.answer_rules, gateway.options)
+        self._persistent = request.admitted.persistent
+        self._waits_for_continue = request.admitted.expects_continue
+        self._moved_at = gateway.now
+        self._drain_until: float | None = None
+
+    def begin(self, ticket: Ticket | None) -> None:
+        """Ask for a connection. `ticket` is this exchange's place in the ledger, if its decision rests on anything."""
+        self._ticket = ticket
+        request = self._request
+        # The first request of a client's connection can't be repeated by a client that does not know that it was a
+        # reused one; what nothing can repeat gets a connection that has never been used.
+        fresh = request.retried or (request.client.first and not self._is_repeatable())
+        upstream = self._pool.acquire(self, self._gateway.now, fresh=fresh)
+        if upstream is not None:
+            self.connected(upstream)
+
+    @property
+    def uploading(self) -> bool:
+        """Whether the client's input is this exchange's upload."""
+        return self.state in _UPLOADING and not self._request.upload.done
+
+    def _fire(self, event: Event, detail: Any = None) -> None:
+        step, self.state = TABLE[self.state][event]
+        try:
+            _STEPS[step](self, detail)
+        except Exception:
+            self._break_down()
+
+    # --- what others call: each is one event
+
+    def connected(self, upstream: Upstream) -> None:
+        """See `router.gateway.pool.Waiter`."""
+        self._upstream = upstream
+        upstream.attach(self)
+        if self._request.client.full:
+            upstream.pause()
+        self._fire(Event.CONNECTED)
+
+    def not_connected(self, fault: Fault) -> None:
+        """See `router.gateway.pool.Waiter`."""
+        self._fire(Event.NOT_CONNECTED, fault)
+
+    def upload(self, data: bytes) -> bytes:
+        """Take the upload's bytes from `data`; what lies behind them is given back."""
+        self._moved_at = self._gateway.now
+        self._waits_for_continue = False
+        payload, behind = self._read_upload(data)
+        if payload:
+            self._fire(Event.BODY_PIECE, payload)
+        return behind
+
+    def answer_received(self, data: bytes) -> None:
+        """See `router.gateway.upstream.User`. A head moves by coming whole, not by each of its bytes."""
+        if self._answer.begun:
+            self._moved_at = self._gateway.now
+            self._fire(Event.ANSWER_PIECE, data)
+            return
+        try:
+            heads = self._answer.read_head(data)
+        except BadAnswerError as error:
+            _log.debug("request %s: bad answer: %s", self._request.request_id.decode("ascii"), error)
+            self._fire(Event.REGION_FAULT, Fault.PROTOCOL_ERROR)
+            return
+        for head in heads:
+            self._moved_at = self._gateway.now
+            if head is self._answer.head:
+                self._fire(Event.ANSWER_HEAD)
+            else:
+                self._relay_interim(head)
+
+    def region_closed(self, clean: bool) -> None:
+        """See `router.gateway.upstream.User`."""
+        if not self._answer.begun:
+            self._fire(Event.REGION_FAULT, Fault.CLOSED_EARLY)
+        elif clean and self._answer.ends_with_connection:
+            self._fire(Event.ANSWERED)
+        else:
+            self._fire(Event.REGION_FAULT, Fault.TRUNCATED)
+
+    def region_drained(self) -> None:
+        """See `router.gateway.upstream.User`."""
+        self._moved_at = self._gateway.now
+        if self._request.upload.done:
+            self._fire(Event.UPLOADED)
+        else:
+            self._request.client.release(Hold.UPSTREAM_FULL)
+
+    def client_full(self) -> None:
+        """The client takes no more for now."""
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def client_drained(self) -> None:
+        """The client takes more again."""
+        self._moved_at = self._gateway.now
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    def client_gone(self) -> None:
+        """The client's connection ended."""
+        self._fire(Event.CLIENT_GONE, self._request.fault or Fault.CLIENT_GONE)
+
+    def superseded(self) -> None:
+        """See `router.directory.ledger.Holder`."""
+        self._fire(Event.SUPERSEDED)
+
+    def term_ended(self) -> None:
+        """See `router.directory.ledger.Holder`."""
+        self._fire(Event.TERM_ENDED, Fault.LEASE_LOST)
+
+    def sweep(self, now: float) -> None:
+        """Fire `EXPIRED` if nothing has moved for too long, or a lock has waited long enough for this exchange."""
+        if self._drain_until is not None and now > self._drain_until:
+            self._fire(Event.EXPIRED, Fault.LOCK_CUT)
+            return
+        limit, fault = self._limit()
+        if now - self._moved_at > limit:
+            self._fire(Event.EXPIRED, fault)
+
+    def moved(self, now: float) -> None:
+        """The client has read something of what waits for it."""
+        self._moved_at = now
+
+    def may_write(self) -> bool:
+        """See `router.gateway.upstream.User`. Ends this exchange if the lease that it was decided under is gone."""
+        ticket = self._ticket
+        if ticket is None or self._gateway.directory.may_write(ticket):
+            return self.state is not State.OVER
+        # What was sent whole may still be answered.
+        if self.state not in {State.OVER, State.AWAITING, State.DOWNLOADING}:
+            self._fire(Event.TERM_ENDED, Fault.LEASE_LOST)
+        return False
+
+    def _limit(self) -> tuple[float, Fault]:
+        """How long nothing may move in this state, and whose fault it is then."""
+        options = self._gateway.options
+        upstream = self._upstream
+        if self.state is State.CONNECTING:
+            # The pool limits a dial and a place in its queue. This is for what its arithmetic may have missed.
+            return options.connect_timeout + options.pool_wait_timeout, Fault.POOL_FULL
+        if self._request.client.full:
+            return options.write_idle_timeout, Fault.CLIENT_STALLED
+        if upstream is not None and upstream.full:
+            return options.upstream_idle_timeout, Fault.BODY_TIMEOUT
+        if self.state is State.AWAITING or self._waits_for_continue:
+            return options.first_byte_timeout, Fault.ANSWER_TIMEOUT
+        if self.state in _UPLOADING:
+            return options.body_idle_timeout, Fault.CLIENT_SLOW
+        return options.upstream_idle_timeout, Fault.BODY_TIMEOUT
+
+    # --- reading
+
+    def _read_upload(self, data: bytes) -> tuple[bytes, bytes]:
+        """The upload's payload in `data`, framed for the region, and the bytes behind the upload."""
+        request = self._request
+        body = request.upload
+        try:
+            payload, behind = body.feed(data)
+        except BadBodyError:
+            self._fire(Event.BODY_FAULT, Fault.BAD_BODY)
+            return b"", b""
+        if request.admitted.body == CHUNKED:
+            request.received += len(payload)
+            limit = self._gateway.options.max_body
+            if limit is not None and request.received > limit:
+                self._fire(Event.BODY_FAULT, Fault.BODY_TOO_LARGE)
+                return b"", b""
+            payload = chunk(payload) + LAST_CHUNK if body.done else chunk(payload)
+        return payload, behind
+
+    def _relay_interim(self, head: AnswerHead) -> None:
+        """Relay a 1xx (RFC 9110 §15.2), except to a 1.0 client; a 100 only if it was asked for."""
+        admitted = self._request.admitted
+        self._waits_for_continue = False
+        if admitted.head.minor == 1 and (head.status != 100 or admitted.expects_continue):
+            self._request.client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.kept))
+
+    # --- steps; the comments of `Step` say when each is right
+
+    def _ignore(self, _: None) -> None:
+        """Nothing is to be done."""
+
+    def _impossible(self, _: None) -> None:
+        raise AssertionError("an event that can't be in this state")
+
+    def _send_head(self, _: None) -> None:
+        request = self._request
+        client = request.client
+        self._moved_at = self._gateway.now
+        head = self._gateway.request_head(request, self._proxy)
+        payload = b""
+        if not request.upload.done:
+            payload, behind = self._read_upload(client.take_input())
+            if self.state is State.OVER:
+                return
+            client.give_back(behind)
+        self._send(head, payload)
+        if self.uploading:
+            client.release(Hold.BUSY)
+
+    def _send_piece(self, payload: bytes) -> None:
+        self._send(payload, b"")
+
+    def _send(self, first: bytes, second: bytes) -> None:
+        """Write to the region: the only place where an exchange does."""
+        upstream = self._upstream
+        assert upstream is not None
+        if not self.may_write():
+            return
+        if len(first) + len(second) <= JOIN_BELOW:
+            upstream.send(first + second)
+        else:
+            upstream.send(first)
+            upstream.send(second)
+        if upstream.full:
+            self._request.client.hold(Hold.UPSTREAM_FULL)
+        elif self._request.upload.done:
+            self._fire(Event.UPLOADED)
+
+    def _await_answer(self, _: None) -> None:
+        self._request.client.release(Hold.UPSTREAM_FULL)
+
+    def _relay_head(self, _: None) -> None:
+        head, request = self._answer.head, self._request
+        if self.state is State.CROSSING or not self._shows_its_end() or self._gateway.draining:
+            self._persistent = False
+        request.status = head.status
+        out = self._gateway.answer_head(request, self._proxy, head, closes=not self._persistent)
+        self._relay(out, self._answer.take_rest())
+
+    def _relay_piece(self, data: bytes) -> None:
+        self._relay(b"", data)
+
+    def _relay(self, out: bytes, data: bytes) -> None:
+        """Write `out` and the payload in `data` to the client, and see whether the answer is whole."""
+        answer, client = self._answer, self._request.client
+        try:
+            payload = answer.read_body(data) if data else b""
+        except BadBodyError:
+            client.write(out)
+            self._fire(Event.REGION_FAULT, Fault.PROTOCOL_ERROR)
+            return
+        if answer.head.body == CHUNKED and self._request.admitted.head.minor == 1:
+            payload = chunk(payload) + LAST_CHUNK if answer.body.done else chunk(payload)
+        if len(out) + len(payload) <= JOIN_BELOW:
+            client.write(out + payload)
+        else:
+            client.write(out)
+            client.write(payload)
+        if answer.body.done:
+            self._fire(Event.ANSWERED)
+
+    def _finish(self, _: None) -> None:
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        if self._answer.persistent and upstream.usable:
+            self._leave_ledger()
+            self._pool.release(upstream, self._gateway.now)
+        else:
+            # Bytes behind the answer are nobody's: it was whole and is passed on, the connection is not used again.
+            upstream.abort(self._leave_ledger)
+        self._end(None)
+        self._request.client.finished(persistent=self._persistent, upload_done=True)
+
+    def _finish_early(self, _: None) -> None:
+        self._abort_upstream()
+        self._end(None)
+        self._request.client.finished(persistent=False, upload_done=False)
+
+    def _decide_again(self, _: None) -> None:
+        self._pool.withdraw(self)
+        self._leave_ledger()
+        self._gateway.walk_again(self._request)
+
+    def _arm_drain(self, _: None) -> None:
+        if self._drain_until is None:
+            self._drain_until = self._gateway.now + self._gateway.options.lock_drain_timeout
+
+    def _retry_or_fail(self, fault: Fault) -> None:
+        upstream, request = self._upstream, self._request
+        reused = upstream is not None and upstream.reused
+        if reused and not request.retried and not self._answer.spoken and self._is_repeatable():
+            request.retried = True
+            self._abort_upstream()
+            self._gateway.walk_again(request)
+        else:
+            self._fail(fault)
+
+    def _fail(self, fault: Fault) -> None:
+        self._pool.withdraw(self)
+        self._abort_upstream()
+        self._end(fault, record=False)
+        self._gateway.answer_fault(self._request, fault)
+
+    def _cut(self, fault: Fault) -> None:
+        self._abort_upstream()
+        self._end(fault)
+        self._request.client.cut(reset=fault is Fault.CLIENT_STALLED or not self._shows_its_end())
+
+    def _leave(self, fault: Fault) -> None:
+        self._pool.withdraw(self)
+        self._abort_upstream()
+        self._end(fault)
+
+    # --- endings
+
+    def _shows_its_end(self) -> bool:
+        """Whether the client can tell a short answer from a whole one by its framing, and so where the next begins."""
+        framing = self._answer.head.body
+        return framing != UNTIL_CLOSE and (framing != CHUNKED or self._request.admitted.head.minor == 1)
+
+    def _is_repeatable(self) -> bool:
+        """Whether nothing can be executed twice that must not be (RFC 9110 §9.2.2), and nothing of it is lost."""
+        admitted = self._request.admitted
+        return admitted.body == 0 and admitted.head.method in IDEMPOTENT
+
+    def _abort_upstream(self) -> None:
+        """Reset the region's connection. The request leaves the ledger only when its write side is gone."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort(self._leave_ledger)
+        else:
+            self._leave_ledger()
+
+    def _leave_ledger(self) -> None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            self._gateway.directory.ledger.leave(ticket)
+
+    def _break_down(self) -> None:
+        """A bug of ours: nothing of this exchange may stay behind, and nobody may take its answer for whole."""
+        request = self._request
+        self.state = State.OVER
+        self._pool.withdraw(self)
+        self._abort_upstream()
+        if request.exchange is self:
+            self._end(Fault.INTERNAL, record=False)
+        if not self._answer.begun:
+            self._gateway.break_down(request.client)
+            return
+        _log.exception("request %s broke down", request.request_id.decode("ascii"))
+        request.client.abort(Fault.INTERNAL)
+        self._gateway.end(request)
+
+    def _end(self, fault: Fault | None, *, record: bool = True) -> None:
+        """The one way out."""
+        request = self._request
+        request.exchange = None
+        request.fault = fault
+        self._gateway.exchange_ended(self._proxy.region)
+        if record:
+            self._gateway.end(request)
+
+
+_STEPS: Final[dict[Step, Callable[[Exchange, Any], None]]] = {
+    Step.IGNORE: Exchange._ignore,
+    Step.IMPOSSIBLE: Exchange._impossible,
+    Step.SEND_HEAD: Exchange._send_head,
+    Step.SEND_PIECE: Exchange._send_piece,
+    Step.AWAIT_ANSWER: Exchange._await_answer,
+    Step.RELAY_HEAD: Exchange._relay_head,
+    Step.RELAY_PIECE: Exchange._relay_piece,
+    Step.FINISH: Exchange._finish,
+    Step.FINISH_EARLY: Exchange._finish_early,
+    Step.DECIDE_AGAIN: Exchange._decide_again,
+    Step.ARM_DRAIN: Exchange._arm_drain,
+    Step.RETRY_OR_FAIL: Exchange._retry_or_fail,
+    Step.FAIL: Exchange._fail,
+    Step.CUT: Exchange._cut,
+    Step.LEAVE: Exchange._leave,
+}

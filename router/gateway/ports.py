@@ -1,0 +1,22 @@
+"""What the data plane needs of others, as protocols owned here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from router.model.record import Record
+    from router.model.region import RegionName
+
+
+class Recorder(Protocol):
+    """Counts what happened. Called on the hot path: it must be cheap and must not raise."""
+
+    def record(self, record: Record) -> None:
+        """A request has ended."""
+
+    def entered(self, region: RegionName) -> None:
+        """A request goes out to `region`."""
+
+    def left(self, region: RegionName) -> None:
+        """It is over."""

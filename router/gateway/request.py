@@ -1,0 +1,62 @@
+"""One request on its walk: what the six steps have found out so far, from its head's arrival to its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.routing.values import Source
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from router.gateway.bodies import Body
+    from router.gateway.client import ClientConnection
+    from router.gateway.exchange import Exchange
+    from router.gateway.heads import Admitted
+    from router.model.fault import Fault
+
+
+class Request:
+    """Mutable on purpose, and owned by one connection: each step writes down what it found.
+
+    - `upload`: the reader of its body, shared by whoever reads on; `received`: its bytes so far, where chunked.
+    - `retried`: a reused connection died under it, and it is on its second one.
+    - `status`: what the client was told, 0 while it has been told nothing.
+    """
+
+    __slots__ = (
+        "admitted",
+        "client",
+        "decision",
+        "exchange",
+        "fault",
+        "fetching",
+        "over",
+        "received",
+        "region",
+        "request_id",
+        "retried",
+        "source",
+        "started",
+        "status",
+        "upload",
+    )
+
+    def __init__(
+        self, client: ClientConnection, admitted: Admitted, upload: Body, request_id: bytes, started: float
+    ) -> None:
+        self.client = client
+        self.admitted = admitted
+        self.upload = upload
+        self.request_id = request_id
+        self.started = started
+        self.exchange: Exchange | None = None
+        self.fetching: asyncio.Task[None] | None = None
+        self.decision = "refuse"
+        self.region = ""
+        self.source = Source.NONE
+        self.status = 0
+        self.fault: Fault | None = None
+        self.received = 0
+        self.retried = False
+        self.over = False
