@@ -248,8 +248,9 @@ class TestRedirect:
         location = f"https://use2.clockify.me/report/v1/workspaces/{ID}/x?".encode()
         assert decided(request, Located(lives("us")), table) == Redirect(US, location)
 
-    def test_nobody_is_redirected_home(self) -> None:
-        assert proxied(APP_WORKSPACE, Located(lives("global"))).region == GLOBAL
+    @pytest.mark.parametrize("host", ["app.clockify.me", "euc1.clockify.me"])
+    def test_nobody_is_redirected_home(self, host: str) -> None:
+        assert proxied(head(f"/workspaces/{ID}/tracker", host), Located(lives("global"))).region == GLOBAL
 
     def test_an_unknown_workspace_is_not_redirected(self) -> None:
         assert proxied(APP_WORKSPACE, UNKNOWN).region == GLOBAL

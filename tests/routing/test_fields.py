@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.routing.fields import (
@@ -127,6 +127,7 @@ VALUES = st.sampled_from(
 LINES = st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b":\t"]), VALUES, st.sampled_from([b"", b" "])))
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_what_is_kept_is_what_one_would_keep_line_by_line(lines: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
     whole = [b"".join(line) + b"\r\n" for line in lines]

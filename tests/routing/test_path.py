@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.routing.path import climbs, is_suspect, reads_two_ways
@@ -105,6 +105,7 @@ def test_two_readings_count_only_in_front_of_the_end() -> None:
     assert not reads_two_ways(path, len(b"/workspaces/id"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"/", b".", b"%", b"2e", b"2F", b"5c", b"00", b";", b"\\", b"a", b"~"])).map(b"".join))
 def test_a_path_that_is_not_suspect_needs_no_other_question(path: bytes) -> None:
     path = b"/" + path
