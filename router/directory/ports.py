@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+
+_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
@@ -37,19 +41,12 @@ class Spawner(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of this machine. The system's own functions, unwrapped: the lease reads two clocks for each request."""
 
-    def monotonic(self) -> float:
-        """See `Clock`."""
-        return time.monotonic()
-
-    def elapsed(self) -> float:
-        """See `Clock`. Where the system has no CLOCK_BOOTTIME the wall clock alone notices a suspension."""
-        return time.clock_gettime(_BOOTTIME)
-
-    def wall(self) -> float:
-        """See `Clock`."""
-        return time.time()
+    monotonic = staticmethod(time.monotonic)
+    # Where the system has no CLOCK_BOOTTIME the wall clock alone notices a suspension.
+    elapsed = staticmethod(partial(time.clock_gettime, _BOOTTIME))
+    wall = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
         """See `Clock`."""
@@ -75,6 +72,3 @@ class TaskSpawner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

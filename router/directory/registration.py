@@ -185,7 +185,7 @@ class Registration:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
-        self._end("this gateway stops")
+        self._end("this gateway stops", logging.INFO)
         if self._retiring:
             try:
                 await self._timed(partial(asyncio.wait, set(self._retiring)), "leaving")
@@ -200,15 +200,14 @@ class Registration:
                 reason = await self._keep(await self._begin())
             except Exception as error:  # the loop outlives its bugs: without it no term would ever begin again
                 _log.exception("the registration failed")
-                reason = f"internal error: {error}"
+                reason = self._last_error = f"internal error: {error}"
             self._end(reason)
             # The first new term is tried at once; terms that end before a single renewal must not follow at full speed.
             self._failures += 1
-            self._last_error = reason
             if self._failures > 1:
                 await self._pause()
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, level: int = logging.WARNING) -> None:
         """See 3 above. Without an await: nothing can be decided between the steps."""
         term, self._term = self._term, None
         if term is None:
@@ -217,7 +216,8 @@ class Registration:
         self._cache.reset()
         self._opened = self._caught_up = False
         ended = self._ledger.end_term()
-        _log.warning("term %s ended with %d requests in flight: %s", term.incarnation, ended.in_flight, reason)
+        self._last_error = reason
+        _log.log(level, "term %s ended with %d requests in flight: %s", term.incarnation, ended.in_flight, reason)
         self._retire(term, ended)
 
     async def _begin(self) -> _Term:
