@@ -1,0 +1,96 @@
+"""The rules of what a person says of a workspace: ids, regions, subdomains, texts. Each text → its value, or a flaw.
+
+The law of the room: what is compared in one form is stored in that form. Ids and subdomains are looked up in lower
+case, so they are put in lower case. What could never be looked up is refused: an id that the configured pattern does
+not take, a subdomain that is a host of our own.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from router.cli.errors import CommandError, Flaw
+from router.directory.store import WorkspaceDraft
+from router.model.placement import WorkspaceId
+from router.model.region import RegionName
+from router.settings.grammar import GrammarError, read_text
+from router.settings.problems import did_you_mean, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.routing.table import RoutingTable
+
+T = TypeVar("T")
+
+REQUIRED: Final = ("workspace", "region")
+OPTIONAL: Final = ("subdomain", "plan", "owner")
+COLUMNS: Final = REQUIRED + OPTIONAL
+
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+def read_draft(texts: Mapping[str, str | None], table: RoutingTable) -> WorkspaceDraft | tuple[Flaw, ...]:
+    """A draft from the texts of its columns, or all that is wrong with them. What is empty is left as it is."""
+    flaws: list[Flaw] = []
+
+    def keep(value: T | Flaw) -> T | None:
+        if isinstance(value, Flaw):
+            flaws.append(value)
+            return None
+        return value
+
+    subdomain, plan, owner = (texts.get(name) for name in OPTIONAL)
+    workspace = keep(read_workspace(texts.get("workspace") or "", table))
+    region = keep(read_region(texts.get("region") or "", table))
+    label = keep(read_subdomain(subdomain, table)) if subdomain else None
+    plan = keep(_read_text("plan", plan)) if plan else None
+    owner = keep(_read_text("owner", owner)) if owner else None
+    if workspace is None or region is None or flaws:
+        return tuple(flaws)
+    return WorkspaceDraft(workspace, region, label, plan, owner)
+
+
+def read_workspace(text: str, table: RoutingTable) -> WorkspaceId | Flaw:
+    """A workspace's id, in lower case."""
+    workspace = text.strip().lower()
+    if not table.workspace_id.fullmatch(workspace):
+        what = f"{quote(text)} is not a workspace id" if workspace else "is missing"
+        return Flaw("workspace", what, f"write one that matches {table.workspace_id.pattern}")
+    return WorkspaceId(workspace)
+
+
+def read_region(text: str, table: RoutingTable) -> RegionName | Flaw:
+    """The name of a configured region."""
+    region = RegionName(text.strip())
+    if region not in table.regions:
+        known = sorted(table.regions)
+        what = f"{quote(text)} is not configured" if region else "is missing"
+        return Flaw("region", what, did_you_mean(get_close_matches(region, known), known))
+    return region
+
+
+def read_subdomain(text: str, table: RoutingTable) -> str | Flaw:
+    """The label in front of the configured subdomains, in lower case."""
+    label = text.strip().lower()
+    if not _LABEL.fullmatch(label):
+        return Flaw("subdomain", f"{quote(text)} is not one label of a host", "write only what stands before the dot")
+    if table.subdomain_suffix is not None and f"{label}.{table.subdomain_suffix}" in table.own_hosts:
+        return Flaw("subdomain", f"{quote(text)} is a host of a service or a region", "choose another label")
+    return label
+
+
+def demand(value: T | Flaw) -> T:
+    """The value of an argument. Raises `CommandError` for a flaw."""
+    if isinstance(value, Flaw):
+        raise CommandError([value])
+    return value
+
+
+def _read_text(column: str, text: str) -> str | Flaw:
+    try:
+        return read_text(text)
+    except GrammarError as error:
+        return Flaw(column, error.text, error.mend)
