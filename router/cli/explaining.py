@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from router.model.problem import Problem
 from router.routing.decide import names_workspace
-from router.routing.identify import find_prefixes
 from router.routing.values import Locked, Proxy, Redirect, Refuse
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def explain_unidentified(head: RequestHead, problem: Problem, table: RoutingTabl
     if problem is Problem.MISDIRECTED:
         return f"no service and no region has the host {head.host or '(none)'}"
     if problem is Problem.NO_SERVICE:
-        prefixes = find_prefixes(head.host, table) or ()
+        prefixes = table.view(head.host).prefixes or ()
         served = ", ".join(f"{prefix.path.decode('ascii') or '/'} ({prefix.service.name})" for prefix in prefixes)
         return f"host {head.host} serves {served or 'nothing'}, and the path is under none of it"
     if problem is Problem.WORKSPACE_CONFLICT:

@@ -19,7 +19,7 @@ from router.routing.values import Refuse, RequestHead, Target
 
 if TYPE_CHECKING:
     from router.model.region import Endpoint
-    from router.routing.table import Prefix, RoutingTable
+    from router.routing.table import HostView, Prefix, RoutingTable
 
 _SLASH: Final = ord("/")
 _WORKSPACE_LIST: Final = re.compile(rb"(?:/v[0-9]+)?/workspaces/?(?=\?|\Z)")
@@ -28,8 +28,8 @@ _WORKSPACE_LIST: Final = re.compile(rb"(?:/v[0-9]+)?/workspaces/?(?=\?|\Z)")
 
 def identify(head: RequestHead, table: RoutingTable) -> Target | Refuse:
     """The service and the workspace that `head` names, or why it can't be served."""
-    prefixes = find_prefixes(head.host, table)
-    if prefixes is None:
+    view = table.view(head.host)
+    if view.prefixes is None:
         return Refuse(Problem.MISDIRECTED)
     target = head.target
     query = target.find(b"?")
@@ -37,36 +37,16 @@ def identify(head: RequestHead, table: RoutingTable) -> Target | Refuse:
     suspect = one_view.is_suspect(path)
     if suspect and one_view.climbs(path):
         return Refuse(Problem.AMBIGUOUS_PATH)
-    prefix = match_prefix(path, prefixes)
+    prefix = match_prefix(path, view.prefixes)
     if prefix is None:
         return Refuse(Problem.NO_SERVICE)
-    found = _identify_behind(prefix, head, table)
+    found = _identify_behind(prefix, head, view, table)
     if isinstance(found, Refuse):
         return found
     identified, id_end = found
     if suspect and one_view.reads_two_ways(path, _end_of_ids(path, len(prefix.path), id_end, table)):
         return Refuse(Problem.AMBIGUOUS_PATH)
     return identified
-
-
-def find_prefixes(host: str, table: RoutingTable) -> tuple[Prefix, ...] | None:
-    """The prefixes of the most specific pattern that takes `host`; `None` if the host is not ours.
-
-    A host that only a region or the subdomain pattern knows is ours, without any prefix.
-    """
-    prefixes = table.exact_hosts.get(host)
-    if prefixes is not None:
-        return prefixes
-    label, dot, suffix = host.partition(".")
-    if dot and label:
-        prefixes = table.suffix_hosts.get(suffix)
-        if prefixes is not None:
-            return prefixes
-    if table.any_host:
-        return table.any_host
-    if host in table.own_hosts or (dot and label and suffix == table.subdomain_suffix):
-        return ()
-    return None
 
 
 def match_prefix(path: bytes, prefixes: tuple[Prefix, ...]) -> Prefix | None:
@@ -84,24 +64,25 @@ def join_target(endpoint: Endpoint, rest: bytes) -> bytes:
     return joined if joined.startswith(b"/") else b"/" + joined
 
 
-def _identify_behind(prefix: Prefix, head: RequestHead, table: RoutingTable) -> tuple[Target, int] | Refuse:
+def _identify_behind(
+    prefix: Prefix, head: RequestHead, view: HostView, table: RoutingTable
+) -> tuple[Target, int] | Refuse:
     """The target behind `prefix`, and where in its rest the workspace's id ends (0: there is none)."""
     service = prefix.service
     rest = head.target[len(prefix.path) :]
-    host_region = table.region_hosts.get(head.host)
     if service.region is not None:
-        return Target(service, rest, host_region=host_region), 0
+        return Target(service, rest, host_region=view.region), 0
     path_names = _workspace_in(rest, table)
     if isinstance(path_names, Refuse):
         return path_names
     workspace, malformed, id_end = path_names
     # Text in the id's place is an unknown workspace already: never a reason to look elsewhere.
-    subdomain = None if malformed else _subdomain_of(head.host, table)
+    subdomain = None if malformed else view.subdomain
     key = None
     named = workspace is not None or malformed or subdomain is not None
     if not named and head.api_key and not _WORKSPACE_LIST.match(rest):
         key = sha256(head.api_key).hexdigest()
-    return Target(service, rest, workspace, malformed, subdomain, key, host_region), id_end
+    return Target(service, rest, workspace, malformed, subdomain, key, view.region), id_end
 
 
 def _workspace_in(rest: bytes, table: RoutingTable) -> tuple[WorkspaceId | None, bool, int] | Refuse:
@@ -137,11 +118,3 @@ def _end_of_ids(path: bytes, start: int, id_end: int, table: RoutingTable) -> in
             return len(path)
     # With the slash behind it: an empty last segment shows only there.
     return max(end + 1, start + id_end)
-
-
-def _subdomain_of(host: str, table: RoutingTable) -> str | None:
-    """The label that may name a workspace, unless `host` itself is a service's or a region's."""
-    if table.subdomain_suffix is None or host in table.own_hosts:
-        return None
-    label, _, suffix = host.partition(".")
-    return label if label and suffix == table.subdomain_suffix else None

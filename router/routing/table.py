@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,18 @@ class Policy:
     routes: tuple[Route, ...] = ()
 
 
+class HostView(NamedTuple):
+    """What a host means here.
+
+    - `prefixes`: of the most specific pattern that takes it, longest first; `None` if the host is not ours.
+    - `subdomain`: its label, where that may name a workspace; `region`: the region whose public host it is.
+    """
+
+    prefixes: tuple[Prefix, ...] | None
+    subdomain: str | None
+    region: RegionName | None
+
+
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """All that `identify` and `decide` know.
@@ -101,6 +113,7 @@ class RoutingTable:
     - `region_hosts`: public hosts of regions other than home → that region.
     - `templates`: the templates of `identify.paths`; each has the group of the id.
     - `api_key_header`: the field's name in lower case.
+    - `host_views`: what hosts were found to mean, remembered: a function of the host and of what stands above.
     """
 
     exact_hosts: Mapping[str, tuple[Prefix, ...]]
@@ -113,12 +126,48 @@ class RoutingTable:
     region_hosts: Mapping[str, RegionName]
     api_key_header: str
     regions: Mapping[RegionName, Region]
-    policy: Policy = field()
+    policy: Policy
+    host_views: dict[str, HostView] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def view(self, host: str) -> HostView:
+        """What `host` means here."""
+        view = self.host_views.get(host)
+        if view is None:
+            view = HostView(self._prefixes_of(host), self._subdomain_of(host), self.region_hosts.get(host))
+            if len(self.host_views) >= _REMEMBERED_HOSTS:
+                self.host_views.clear()
+            self.host_views[host] = view
+        return view
+
+    def _prefixes_of(self, host: str) -> tuple[Prefix, ...] | None:
+        """A host that only a region or the subdomain pattern knows is ours, without any prefix."""
+        prefixes = self.exact_hosts.get(host)
+        if prefixes is not None:
+            return prefixes
+        label, dot, suffix = host.partition(".")
+        if dot and label:
+            prefixes = self.suffix_hosts.get(suffix)
+            if prefixes is not None:
+                return prefixes
+        if self.any_host:
+            return self.any_host
+        if host in self.own_hosts or (dot and label and suffix == self.subdomain_suffix):
+            return ()
+        return None
+
+    def _subdomain_of(self, host: str) -> str | None:
+        """The label that may name a workspace, unless `host` itself is a service's or a region's."""
+        if self.subdomain_suffix is None or host in self.own_hosts:
+            return None
+        label, _, suffix = host.partition(".")
+        return label if label and suffix == self.subdomain_suffix else None
 
     def endpoint(self, region: RegionName, service: ServiceName) -> Endpoint:
         """Where `service` is in `region`. Every pair exists: the configuration was checked."""
         return self.regions[region].endpoints[service]
 
+
+_REMEMBERED_HOSTS: Final = 4096
 
 DEFAULT_WORKSPACE_ID: Final = "[0-9a-f]{24}"
 DEFAULT_TEMPLATES: Final = (

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from router.routing.identify import find_prefixes, identify, join_target
+from router.routing.identify import identify, join_target
 from router.routing.table import DEFAULT_TEMPLATES
 from router.routing.values import Refuse, Target
 from tests.routing.tables import head, routing_table
@@ -240,7 +240,7 @@ def test_what_goes_out_is_the_services_path_and_the_rest_byte_for_byte(target: b
     found = identify(head(target, host), table)
     assume(isinstance(found, Target))
     assert isinstance(found, Target)
-    prefixes = {prefix.path for prefix in find_prefixes(host, table) or () if prefix.service is found.service}
+    prefixes = {prefix.path for prefix in table.view(host).prefixes or () if prefix.service is found.service}
     assert target in {prefix + found.rest for prefix in prefixes}
     for region in table.regions.values():
         endpoint = region.endpoints[found.service.name]
