@@ -110,7 +110,6 @@ class Exchange:
     def upload(self, data: bytes) -> bytes:
         """Take the upload's bytes from `data`; what lies behind them is given back."""
         self._moved_at = self._gateway.now
-        self._waits_for_continue = False
         payload, behind = self._read_upload(data)
         if payload:
             self._fire(Event.BODY_PIECE, payload)
@@ -130,6 +129,7 @@ class Exchange:
             return
         for head in heads:
             self._moved_at = self._gateway.now
+            self._waits_for_continue = False
             if head is self._answer.head:
                 self._fire(Event.ANSWER_HEAD)
             else:
@@ -221,6 +221,8 @@ class Exchange:
         """The upload's payload in `data`, framed for the region, and the bytes behind the upload."""
         request = self._request
         body = request.upload
+        if data:
+            self._waits_for_continue = False
         try:
             payload, behind = body.feed(data)
         except BadBodyError:
@@ -238,7 +240,6 @@ class Exchange:
     def _relay_interim(self, head: AnswerHead) -> None:
         """Relay a 1xx (RFC 9110 §15.2), except to a 1.0 client; a 100 only if it was asked for."""
         admitted = self._request.admitted
-        self._waits_for_continue = False
         if admitted.head.minor == 1 and (head.status != 100 or admitted.expects_continue):
             self._request.client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.kept))
 

@@ -176,8 +176,8 @@ class Gateway:
 
     def _proxy(self, request: Request, proxy: Proxy, holds: tuple[Hold, ...]) -> None:
         request.decision, request.region = "proxy", proxy.region
-        exchange = request.exchange = Exchange(self, request, proxy)
         self._recorder.entered(proxy.region)
+        exchange = request.exchange = Exchange(self, request, proxy)
         exchange.begin(self.directory.ledger.enter(holds, exchange) if holds else None)
 
     def _answer_locked(self, request: Request, transfer: RunningTransfer) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import httptools
 
@@ -28,7 +28,12 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """An answer's framing that ends with its connection."""
 
+_REMEMBERED: Final = 1024
+_REMEMBERED_BYTES: Final = 2048
+"""How many verdicts on heads are remembered, and for heads of which size: 2 MB of blocks at most, twice."""
+
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9]\.[0-9])\r\n")
+_PLAIN_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[\x21\x22\x24-\x7e]*) HTTP/1\.1\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _PLAUSIBLE_BYTES: Final = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _TABBED: Final = re.compile(rb"(?i)\n(?:content-length|host|transfer-encoding):[^\r]*\t")
@@ -41,6 +46,9 @@ _AUTHORITY: Final = re.compile(
 _MAX_HOST: Final = 253
 _MAX_AUTHORITY: Final = _MAX_HOST + len(".:65535")
 _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:/+=@-]{1,128}")
+
+
+T = TypeVar("T")
 
 
 class Refusal(NamedTuple):
@@ -292,6 +300,63 @@ def _frame_answer(fields: Fields, status: int, minor: bool) -> int:
     if len(lengths) != 1 or _LENGTH.fullmatch(lengths[0]) is None:
         raise BadAnswerError("Content-Length is not one plain number")
     return int(lengths[0])
+
+
+class RequestHeads:
+    """Admits heads, and remembers the verdict on a block of fields.
+
+    A client sends the same fields with nearly every request, and what they mean is a function of their bytes: so the
+    same block is not judged twice. Only plain request lines take this way (registered method, origin-form, 1.1); they
+    are judged each time. Blocks that never come twice cost one dictionary entry for a while.
+    """
+
+    def __init__(self, rules: FieldRules, api_key: bytes, limits: GatewayOptions) -> None:
+        self._rules = rules
+        self._api_key = api_key
+        self._limits = limits
+        self._verdicts: dict[bytes, Admitted] = {}
+
+    def admit(self, block: bytes) -> Admitted | Refusal:
+        """As `router.gateway.heads.admit`."""
+        line_end = block.find(b"\n") + 1
+        fields = block[line_end:]
+        line = _PLAIN_LINE.fullmatch(block, 0, line_end)
+        if line is None or line_end > self._limits.max_request_line or len(block) > self._limits.max_head:
+            return admit(block, self._rules, self._api_key, self._limits)
+        known = self._verdicts.get(fields)
+        if known is None:
+            verdict = admit(block, self._rules, self._api_key, self._limits)
+            if isinstance(verdict, Admitted) and len(fields) <= _REMEMBERED_BYTES:
+                _remember(self._verdicts, fields, verdict)
+            return verdict
+        (_, _, minor, host, authority, api_key), kept, body, persistent, expects, request_id, via, _ = known
+        head = RequestHead(line[1].decode("ascii"), line[2], minor, host, authority, api_key)
+        return Admitted(head, kept, body, persistent, expects, request_id, via, block)
+
+
+class AnswerHeads:
+    """Parses answers' heads, and remembers them: a busy region sends the same one many times within a second."""
+
+    def __init__(self, rules: FieldRules) -> None:
+        self._rules = rules
+        self._parsed: dict[bytes, AnswerHead] = {}
+
+    def parse(self, block: bytes, method: str) -> AnswerHead:
+        """As `parse_answer`. Raises `BadAnswerError`."""
+        if method == "HEAD" or len(block) > _REMEMBERED_BYTES:
+            return parse_answer(block, self._rules, method)
+        head = self._parsed.get(block)
+        if head is None:
+            head = parse_answer(block, self._rules, method)
+            _remember(self._parsed, block, head)
+        return head
+
+
+def _remember(verdicts: dict[bytes, T], block: bytes, verdict: T) -> None:
+    """Forgetting all at once is cheaper than knowing which is the oldest, and what is busy comes back at once."""
+    if len(verdicts) >= _REMEMBERED:
+        verdicts.clear()
+    verdicts[block] = verdict
 
 
 def first_value(block: bytes, name: bytes) -> bytes | None:

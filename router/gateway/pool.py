@@ -144,8 +144,9 @@ class OriginPool:
         earliest = now - self._options.pool_wait_timeout
         queued = islice(self._waiting, self._dialling, None)
         for waiting in [waiting for waiting in queued if waiting.since < earliest]:
-            self._waiting.remove(waiting)
-            waiting.waiter.not_connected(Fault.POOL_FULL)
+            if waiting in self._waiting:  # the end of one may have ended another
+                self._waiting.remove(waiting)
+                waiting.waiter.not_connected(Fault.POOL_FULL)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -220,7 +221,7 @@ class Pools:
             pool.not_dialled(Fault.CONNECT_TIMEOUT)
         except ssl.SSLError:
             pool.not_dialled(Fault.TLS_FAILED)
-        except (OSError, UnicodeError):  # a name that no resolver takes is the latter
+        except OSError:
             pool.not_dialled(Fault.CONNECT_FAILED)
         except Exception:
             _log.exception("dialling %s failed", pool.origin)
