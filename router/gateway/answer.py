@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.gateway.bodies import Body, UntilCloseBody, body_of
-from router.gateway.heads import AnswerHead, BadAnswerError, parse_answer
+from router.gateway.heads import AnswerHead, AnswerHeads, BadAnswerError
 
 if TYPE_CHECKING:
     from router.gateway.options import GatewayOptions
-    from router.routing.fields import FieldRules
 
 MAX_INTERIM: Final = 16
 """1xx answers accepted for one request."""
@@ -25,16 +24,16 @@ NO_HEAD: Final = AnswerHead(0, b"", b"", 0, persistent=False)
 class AnswerReader:
     """One answer. `head` and `body` are real once `begun`; `spoken`: some byte has come; `excess`: bytes behind it."""
 
-    __slots__ = ("_interim", "_method", "_options", "_rest", "_rules", "begun", "body", "excess", "head", "spoken")
+    __slots__ = ("_heads", "_interim", "_method", "_options", "_rest", "begun", "body", "excess", "head", "spoken")
 
-    def __init__(self, method: str, rules: FieldRules, options: GatewayOptions) -> None:
+    def __init__(self, method: str, heads: AnswerHeads, options: GatewayOptions) -> None:
         self.head = NO_HEAD
         self.body: Body = body_of(0)
         self.begun = False
         self.spoken = False
         self.excess = False
         self._method = method
-        self._rules = rules
+        self._heads = heads
         self._options = options
         self._rest = b""
         self._interim = 0
@@ -84,7 +83,7 @@ class AnswerReader:
     def _take(self, block: bytes) -> AnswerHead:
         if block.count(b"\n") - 2 > self._options.upstream_max_fields:
             raise BadAnswerError("too many fields")
-        head = parse_answer(block, self._rules, self._method)
+        head = self._heads.parse(block, self._method)
         if head.status >= 200:
             self.head = head
             self.body = body_of(head.body)

@@ -64,7 +64,7 @@ class Exchange:
         self._pool: OriginPool = gateway.pools.of(proxy.endpoint)
         self._ticket: Ticket | None = None
         self._upstream: Upstream | None = None
-        self._answer = AnswerReader(request.admitted.head.method, gateway.answer_rules, gateway.options)
+        self._answer = AnswerReader(request.admitted.head.method, gateway.answer_heads, gateway.options)
         self._persistent = request.admitted.persistent
         self._waits_for_continue = request.admitted.expects_continue
         self._moved_at = gateway.now

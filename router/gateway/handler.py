@@ -26,7 +26,7 @@ from router.directory.locate import Missing, Unavailable
 from router.gateway import compose, responses
 from router.gateway.bodies import BadBodyError, body_of
 from router.gateway.exchange import Exchange
-from router.gateway.heads import Refusal, admit
+from router.gateway.heads import AnswerHeads, Refusal, RequestHeads
 from router.gateway.pool import Pools
 from router.gateway.request import Request
 from router.gateway.responses import Wire
@@ -82,15 +82,15 @@ class Gateway:
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self._emptied = asyncio.Event()
-        self.answer_rules = answer_rules()
+        self.answer_heads = AnswerHeads(answer_rules())
         self.via = f"region-router-{table.policy.home}".encode("ascii")
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
         self.pools = Pools(options, self._loop.time)
         self._table = table
         self._disclose = table.policy.disclose_region
-        self._request_rules = request_rules(table.api_key_header)
-        self._api_key_header = table.api_key_header.encode("ascii")
+        api_key = table.api_key_header
+        self._heads = RequestHeads(request_rules(api_key), api_key.encode("ascii"), options)
         self._recorder = recorder
         self._clock = clock
         self._spawner = spawner
@@ -105,7 +105,7 @@ class Gateway:
 
     def receive(self, client: ClientConnection, block: bytes) -> None:
         """A whole head has come from `client`. The request's answer, or what leads to it, has begun on return."""
-        admitted = admit(block, self._request_rules, self._api_key_header, self.options)
+        admitted = self._heads.admit(block)
         if isinstance(admitted, Refusal):
             self.refuse_head(client, admitted)
             return
