@@ -147,13 +147,17 @@ class ChunkedBody:
             raise BadBodyError("trailer")
 
 
+NO_BODY: Final = LengthBody(0)
+"""The body of a head that has none: done, and nothing it is fed belongs to it, so that all can share one."""
+
+
 def body_of(framing: int) -> Body:
     """The reader for a framing of `router.gateway.heads`."""
     if framing == CHUNKED:
         return ChunkedBody()
     if framing == UNTIL_CLOSE:
         return UntilCloseBody()
-    return LengthBody(framing)
+    return LengthBody(framing) if framing else NO_BODY
 
 
 def chunk(payload: bytes) -> bytes:

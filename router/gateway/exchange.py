@@ -87,9 +87,9 @@ class Exchange:
         return self.state in _UPLOADING and not self._request.upload.done
 
     def _fire(self, event: Event, detail: Any = None) -> None:
-        step, self.state = TABLE[self.state][event]
+        perform, self.state = _ROWS[self.state][event]
         try:
-            _STEPS[step](self, detail)
+            perform(self, detail)
         except Exception:
             self._break_down()
 
@@ -437,3 +437,9 @@ _STEPS: Final[dict[Step, Callable[[Exchange, Any], None]]] = {
     Step.CUT: Exchange._cut,
     Step.LEAVE: Exchange._leave,
 }
+
+_ROWS: Final = {
+    state: {event: (_STEPS[step], following) for event, (step, following) in row.items()}
+    for state, row in TABLE.items()
+}
+"""The table with its steps looked up, because every event of every request passes here."""

@@ -75,7 +75,7 @@ def problem_answer(
         **(members or {}),
     }
     content_type = negotiate((first_value(wire.block, b"accept") or b"").decode("latin-1"))
-    payload = _page(body, app_url) if content_type == HTML else json.dumps(body, ensure_ascii=False).encode()
+    payload = _page(body, app_url) if content_type == HTML else f"{json.dumps(body, ensure_ascii=False)}\n".encode()
     retry = spec.retry_after if retry_after is None else retry_after
     lines = [f"Content-Type: {content_type}", "Cache-Control: no-store", "Vary: Accept"]
     if retry is not None:
