@@ -23,10 +23,11 @@ from router.cli.output import print_json
 from router.cli.session import directory, settings_of
 from router.directory.locate import NOTHING, Missing, asks, join
 from router.gateway import compose
+from router.gateway.cors import is_preflight
 from router.gateway.heads import Refusal, admit
 from router.model.problem import Problem
 from router.routing.decide import decide
-from router.routing.fields import request_rules, tokens
+from router.routing.fields import has_passed, request_rules
 from router.routing.identify import identify
 from router.routing.values import Locked, Proxy, Redirect, Refuse, Source
 
@@ -114,8 +115,8 @@ async def _walk(block: bytes, settings: Settings) -> Walk:
         return walk
     walk.tell("admit", explaining.explain_admitted(admitted))
     via = f"region-router-{table.policy.home}".encode("ascii")
-    if any(via in entry.split() for entry in tokens(admitted.via)):
-        walk.tell("admit", "refuse: it has passed through this gateway already (Via)")
+    if has_passed(admitted.via, via):
+        walk.tell("admit", "refuse: it has passed through this gateway already (Via, CDN-Loop)")
         _act(walk, Refuse(Problem.LOOP_DETECTED))
         return walk
     if admitted.head.target == b"*":
@@ -144,7 +145,8 @@ async def _locate_and_decide(walk: Walk, admitted: Admitted, target: Target, set
         return
     walk.tell("locate", explaining.explain_located(target, located))
     # 4
-    decision = decide(admitted.head, target, located, table)
+    preflight = is_preflight(admitted.head.method, admitted.block)
+    decision = decide(admitted.head, target, located, table, may_redirect=not preflight)
     walk.tell("decide", explaining.explain_decision(target, located, decision, table))
     # 5
     placement = located.placement
@@ -153,6 +155,10 @@ async def _locate_and_decide(walk: Walk, admitted: Admitted, target: Target, set
         "workspace": placement.workspace if placement is not None else target.workspace,
         "epoch": placement.epoch if placement is not None else None,
     }
+    if preflight and isinstance(decision, Locked) and settings.gateway.cors is not None:
+        walk.result |= {"decision": "locked", "region": decision.region, "status": 204}
+        walk.tell("act", "answers 204 itself, as [cors] says: a browser asks whether it may send the request")
+        return
     _act(walk, decision)
     if isinstance(decision, Proxy):
         _act_proxy(walk, admitted, decision, table)
@@ -202,9 +208,8 @@ def _act_problem(walk: Walk, problem: Problem) -> None:
 
 def _act_proxy(walk: Walk, admitted: Admitted, proxy: Proxy, table: RoutingTable) -> None:
     """The first lines of what would go out; behind them are the client's own, which may hold credentials."""
-    forwarded = compose.forwarded_lines("127.0.0.1", secure=False)
     via = f"region-router-{table.policy.home}".encode("ascii")
-    head = compose.request_head(admitted, proxy, forwarded=forwarded, request_id=b"-", via=via)
+    head = compose.request_head(admitted, proxy, forwarded=b"", forwarded_host=b"", request_id=b"-", via=via)
     request_line, host, *_ = head.split(b"\r\n")
     shown = explaining.hide_query(request_line.removesuffix(b" HTTP/1.1")) + " HTTP/1.1"
     origin = str(proxy.endpoint.origin)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.directory.cache import Admission, PlacementCache
 from router.directory.lease import Lease
@@ -27,6 +27,7 @@ from router.directory.ledger import Ledger
 from router.directory.locate import NOTHING, Unavailable, asks, join
 from router.directory.registration import Registration, random_incarnation
 from router.directory.store import StoreError
+from router.directory.throttle import Throttle
 from router.directory.waiting import Alarm, within
 from router.routing.values import Source
 
@@ -42,8 +43,14 @@ if TYPE_CHECKING:
     from router.directory.ports import Clock, Spawner
     from router.directory.registration import Identity, RegistrationState
     from router.directory.store import Answer, LookupStore, RegistrationStore
-    from router.model.placement import Entry
+    from router.model.placement import Entry, Fact
     from router.routing.values import Target
+
+
+REFRESH_SECONDS: Final = 1.0
+"""Between two refreshes of one entry: a region that is wrong about a workspace is wrong about each of its requests."""
+
+REFRESHES_REMEMBERED: Final = 4096
 
 
 class DirectoryUnavailableError(Exception):
@@ -51,13 +58,16 @@ class DirectoryUnavailableError(Exception):
 
 
 class _Flight:
-    """One lookup under way. `outcome` is the one line of its failure, or `None`: the cache has the answer."""
+    """One lookup under way. `primary`: it asks there at once. `outcome` is the one line of its failure, or `None`: the
+    cache has the answer.
+    """
 
-    __slots__ = ("entry", "outcome", "term")
+    __slots__ = ("entry", "outcome", "primary", "term")
 
-    def __init__(self, entry: Entry, term: int) -> None:
+    def __init__(self, entry: Entry, term: int, *, primary: bool) -> None:
         self.entry = entry
         self.term = term
+        self.primary = primary
         self.outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
 
@@ -86,7 +96,8 @@ class CachedDirectory:
         self._clock = clock
         self._spawner = spawner
         # By term too: a lookup of an ended term can bring nothing to the next one, which must not wait for it.
-        self._flights: dict[tuple[int, Entry], _Flight] = {}
+        self._flights: dict[tuple[int, Entry, bool], _Flight] = {}
+        self._refreshes = Throttle(REFRESH_SECONDS, REFRESHES_REMEMBERED, clock)
         self._turns = asyncio.Semaphore(options.max_lookups)
         self._waiting = 0
 
@@ -134,12 +145,30 @@ class CachedDirectory:
         The entries stay pinned until the caller runs again: it must call `locate` before its next await.
         Raises `DirectoryUnavailableError`.
         """
+        await self._await_lookups(missing.entries, primary=False)
+
+    async def refresh(self, entry: Entry) -> None:
+        """Ask the primary for `entry`, though it is known, and return when the cache has what it says.
+
+        Once a second for one entry: who comes sooner shares the question that is under way, or takes what the last one
+        brought. As with `fetch`, the entry stays pinned until the caller runs again, and must be read (`known`) before
+        its next await. Raises `DirectoryUnavailableError`.
+        """
+        under_way = (self._cache.term, entry, True) in self._flights
+        if under_way or self._refreshes.admit(entry):
+            await self._await_lookups((entry,), primary=True)
+
+    def known(self, entry: Entry) -> Fact | None:
+        """What is known of `entry` at this moment, if anything is that may be trusted."""
+        return self._cache.get(entry) if self.trusted() and self._registration.opened else None
+
+    async def _await_lookups(self, entries: tuple[Entry, ...], *, primary: bool) -> None:
         if not self.trusted():
             raise DirectoryUnavailableError("this gateway holds no lease of the directory")
         if max(self._waiting, len(self._flights)) >= self._options.max_waiting:
             raise DirectoryUnavailableError(f"{self._waiting} requests wait for lookups already")
-        pins = [self._cache.pin(entry) for entry in missing.entries]
-        flights = [self._board(entry) for entry in missing.entries]
+        pins = [self._cache.pin(entry) for entry in entries]
+        flights = [self._board(entry, primary=primary) for entry in entries]
         self._waiting += 1
         try:
             for flight in flights:
@@ -151,12 +180,12 @@ class CachedDirectory:
             for pin in pins:
                 self._cache.unpin(pin)
 
-    def _board(self, entry: Entry) -> _Flight:
+    def _board(self, entry: Entry, *, primary: bool) -> _Flight:
         """The lookup of `entry` that is under way, or a new one."""
-        key = (self._cache.term, entry)
+        key = (self._cache.term, entry, primary)
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(entry, self._cache.term)
+            flight = self._flights[key] = _Flight(entry, self._cache.term, primary=primary)
             self._spawner.spawn(self._fly(flight), f"lookup {entry.kind}")
         return flight
 
@@ -172,7 +201,7 @@ class CachedDirectory:
         except (StoreError, DirectoryUnavailableError) as error:
             outcome = str(error)
         finally:
-            del self._flights[flight.term, flight.entry]
+            del self._flights[flight.term, flight.entry, flight.primary]
             flight.outcome.set_result(outcome)
 
     async def _ask(self, flight: _Flight) -> None:
@@ -183,13 +212,15 @@ class CachedDirectory:
                 raise DirectoryUnavailableError(Admission.TERM_ENDED)
             ticket = self._cache.begin_lookup(flight.entry)
             try:
-                if not self._admit(ticket, await self._store.lookup(flight.entry, primary=False)) and not self._admit(
-                    ticket, await self._store.lookup(flight.entry, primary=True)
-                ):
-                    self._registration.end_term("the primary answered with an older snapshot than was applied")
-                    raise DirectoryUnavailableError(Admission.OLDER)
+                if flight.primary or not self._admit(ticket, await self._store.lookup(flight.entry, primary=False)):
+                    await self._ask_primary(ticket, flight.entry)
             finally:
                 self._cache.end_lookup(ticket)
+
+    async def _ask_primary(self, ticket: LookupTicket, entry: Entry) -> None:
+        if not self._admit(ticket, await self._store.lookup(entry, primary=True)):
+            self._registration.end_term("the primary answered with an older snapshot than was applied")
+            raise DirectoryUnavailableError(Admission.OLDER)
 
     def _admit(self, ticket: LookupTicket, answer: Answer) -> bool:
         """Take in an answer. `False`: it was older. Raises `DirectoryUnavailableError` for any other refusal."""

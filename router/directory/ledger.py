@@ -62,6 +62,10 @@ class Ticket:
         """Whether the request's term is over: then it must not write to any region."""
         return self._book.ended
 
+    def hand_over(self, holder: Holder) -> None:
+        """From now on `holder` stands behind this ticket: the request goes on as something else."""
+        self._holder = holder
+
 
 class _Book:
     """The requests of one term."""

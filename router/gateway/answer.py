@@ -22,11 +22,26 @@ NO_HEAD: Final = AnswerHead(0, b"", b"", 0, persistent=False)
 
 
 class AnswerReader:
-    """One answer. `head` and `body` are real once `begun`; `spoken`: some byte has come; `excess`: bytes behind it."""
+    """One answer. `head` and `body` are real once `begun`; `spoken`: some byte has come; `excess`: bytes behind it.
 
-    __slots__ = ("_heads", "_interim", "_method", "_options", "_rest", "begun", "body", "excess", "head", "spoken")
+    `switching`: its request has asked for a WebSocket, so that a 101 may be the final head.
+    """
 
-    def __init__(self, method: str, heads: AnswerHeads, options: GatewayOptions) -> None:
+    __slots__ = (
+        "_heads",
+        "_interim",
+        "_method",
+        "_options",
+        "_rest",
+        "_switching",
+        "begun",
+        "body",
+        "excess",
+        "head",
+        "spoken",
+    )
+
+    def __init__(self, method: str, heads: AnswerHeads, options: GatewayOptions, *, switching: bool) -> None:
         self.head = NO_HEAD
         self.body: Body = body_of(0)
         self.begun = False
@@ -37,6 +52,7 @@ class AnswerReader:
         self._options = options
         self._rest = b""
         self._interim = 0
+        self._switching = switching
 
     @property
     def ends_with_connection(self) -> bool:
@@ -83,8 +99,8 @@ class AnswerReader:
     def _take(self, block: bytes) -> AnswerHead:
         if block.count(b"\n") - 2 > self._options.upstream_max_fields:
             raise BadAnswerError("too many fields")
-        head = self._heads.parse(block, self._method)
-        if head.status >= 200:
+        head = self._heads.parse_switching(block) if self._switching else self._heads.parse(block, self._method)
+        if head.status >= 200 or head.status == 101:
             self.head = head
             self.body = body_of(head.body)
             self.begun = True

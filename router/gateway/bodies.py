@@ -1,9 +1,9 @@
 """Bodies: where one ends (RFC 9112 §6–7). One set of classes for both directions.
 
 The law of the room: `feed` takes bytes as they came and gives back the payload in them and what lies behind the body;
-nothing is buffered but an unfinished line of chunk framing, and that is bounded. Framing is strict: no blanks around
-a chunk's size, at most 15 digits, bounded extensions and trailers, and no trailer that could frame, route or
-authenticate. A chunk's borders carry no meaning, so they are not kept: one read becomes one chunk.
+nothing is buffered but an unfinished line of chunk framing and the trailers, and both are bounded. Framing is strict:
+no blanks around a chunk's size, at most 15 digits, bounded extensions and trailers, and no trailer that could frame,
+route or authenticate. A chunk's borders carry no meaning, so they are not kept: one read becomes one chunk.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from router.gateway.heads import CHUNKED, UNTIL_CLOSE
-from router.routing.fields import FORWARDED, HOP_BY_HOP, PROTECTED
+from router.routing.fields import forbidden_trailers
 
 MAX_CHUNK_LINE: Final = 1024
 MAX_TRAILERS: Final = 8192
+FORBIDDEN_TRAILERS: Final = forbidden_trailers("x-api-key")
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
-_FORBIDDEN_TRAILERS: Final = HOP_BY_HOP | FORWARDED | (PROTECTED - {b"date", b"age"})
 
 
 class BadBodyError(Exception):
@@ -28,9 +28,13 @@ class BadBodyError(Exception):
 
 
 class Body(Protocol):
-    """A body that is being read."""
+    """A body that is being read. `trailers`: the lines behind a chunked one as they came, each with its CRLF."""
 
     done: bool
+
+    @property
+    def trailers(self) -> bytes:
+        """See above."""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """The payload in `data` and the bytes behind the body. Raises `BadBodyError`."""
@@ -40,6 +44,7 @@ class LengthBody:
     """A body of a known number of bytes."""
 
     __slots__ = ("done", "remaining")
+    trailers = b""
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -61,6 +66,7 @@ class UntilCloseBody:
     """A body that ends with its connection; whoever sees the end sets `done`."""
 
     __slots__ = ("done",)
+    trailers = b""
 
     def __init__(self) -> None:
         self.done = False
@@ -78,16 +84,17 @@ class _At(Enum):
 
 
 class ChunkedBody:
-    """A body in the chunked coding."""
+    """A body in the chunked coding. `forbidden`: what must not come as a trailer, in lower case."""
 
-    __slots__ = ("_at", "_pending", "_remaining", "_trailers", "done")
+    __slots__ = ("_at", "_forbidden", "_pending", "_remaining", "done", "trailers")
 
-    def __init__(self) -> None:
+    def __init__(self, forbidden: frozenset[bytes] = FORBIDDEN_TRAILERS) -> None:
         self.done = False
+        self.trailers = b""
+        self._forbidden = forbidden
         self._at = _At.SIZE
         self._pending = b""
         self._remaining = 0
-        self._trailers = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See `Body`."""
@@ -140,21 +147,24 @@ class ChunkedBody:
             self.done = True
 
     def _take_trailer(self, text: bytes) -> None:
-        """Trailers are judged and then dropped: a recipient may discard them (RFC 9110 §6.5.1)."""
-        self._trailers += len(text)
         match = _TRAILER.fullmatch(text)
-        if match is None or self._trailers > MAX_TRAILERS or match[1].lower() in _FORBIDDEN_TRAILERS:
+        if match is None or len(self.trailers) + len(text) > MAX_TRAILERS or self._is_forbidden(match[1].lower()):
             raise BadBodyError("trailer")
+        self.trailers += text + b"\r\n"
+
+    def _is_forbidden(self, name: bytes) -> bool:
+        """A backend that merges trailers into its fields may read `_` as `-`, too."""
+        return name in self._forbidden or name.replace(b"_", b"-") in self._forbidden
 
 
 NO_BODY: Final = LengthBody(0)
 """The body of a head that has none: done, and nothing it is fed belongs to it, so that all can share one."""
 
 
-def body_of(framing: int) -> Body:
+def body_of(framing: int, forbidden: frozenset[bytes] = FORBIDDEN_TRAILERS) -> Body:
     """The reader for a framing of `router.gateway.heads`."""
     if framing == CHUNKED:
-        return ChunkedBody()
+        return ChunkedBody(forbidden)
     if framing == UNTIL_CLOSE:
         return UntilCloseBody()
     return LengthBody(framing) if framing else NO_BODY
@@ -165,4 +175,9 @@ def chunk(payload: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
 
 
-LAST_CHUNK: Final = b"0\r\n\r\n"
+def last_chunk(trailers: bytes) -> bytes:
+    """The end of a chunked body, with what comes behind it."""
+    return b"0\r\n%b\r\n" % trailers
+
+
+LAST_CHUNK: Final = last_chunk(b"")

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from router.gateway.compose import forwarded_lines
 from router.gateway.heads import Refusal, check_incomplete
-from router.gateway.sockets import acknowledged, reset_on_close, was_reset
+from router.gateway.sockets import acknowledged, has_ended, reset_on_close, was_reset
+from router.gateway.trust import NOBODY
 from router.model.problem import Problem
 
 if TYPE_CHECKING:
+    from router.gateway.guests import Guest
     from router.gateway.handler import Gateway
     from router.gateway.request import Request
     from router.gateway.sockets import Socket
@@ -27,6 +28,10 @@ LINGER_SECONDS: Final = 2.0
 """How long the bytes of a client that was answered early are discarded: a plain close would send a reset, and the
 client's kernel would throw the answer away."""
 
+MAX_EMPTY_LINES: Final = 4
+"""In front of a request. Some old clients end a POST with one; more would only keep a connection without a request."""
+
+_NO_REQUEST: Final = Refusal(Problem.BAD_REQUEST, "empty lines instead of a request")
 _TOO_SLOW: Final = Refusal(Problem.CLIENT_TOO_SLOW, "the head did not arrive in time")
 
 
@@ -49,22 +54,26 @@ class ClientConnection(asyncio.Protocol):
     """One connection from a client.
 
     - `full`: it takes no more for now; `first`: it has not been answered yet.
-    - `forwarded`: the fields that tell a region of this client.
+    - `peer`: who is at its other end, a client or a proxy.
+    - `guest`: who its requests count for, `None` if that is nobody; `left`: how many it may still send.
     """
 
     __slots__ = (
         "_closing",
+        "_empty_lines",
         "_gateway",
         "_holds",
         "_input",
         "_lingering",
-        "_progress",
         "_pumping",
+        "_reading",
         "_transport",
         "first",
-        "forwarded",
         "full",
+        "guest",
+        "left",
         "moved_at",
+        "peer",
         "request",
     )
 
@@ -76,11 +85,14 @@ class ClientConnection(asyncio.Protocol):
         self._pumping = False
         self._closing = False
         self._lingering = False
-        self._progress = (0, 0)
+        self._empty_lines = 0
+        self._reading: tuple[float, int, int] | None = None
         self.full = False
         self.first = True
-        self.forwarded = b""
+        self.peer = NOBODY
         self.request: Request | None = None
+        self.guest: Guest | None = None
+        self.left = gateway.options.max_requests_per_connection
         self.moved_at = gateway.now
 
     # --- what asyncio calls
@@ -90,10 +102,14 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         limits = self._gateway.options
         self._transport.set_write_buffer_limits(high=limits.buffer_high)
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else "unknown"
-        self.forwarded = forwarded_lines(address, secure=transport.get_extra_info("ssl_object") is not None)
-        self._gateway.opened(self)
+        name = transport.get_extra_info("peername")
+        address = str(name[0]) if isinstance(name, tuple) else NOBODY.address
+        peer = self.peer = self._gateway.trust.peer(address, transport.get_extra_info("ssl_object") is not None)
+        # A trusted proxy's connection is nobody's own: each of its requests counts for the client that it names.
+        self.guest = None if peer.trusted or address == NOBODY.address else self._gateway.guests.find(peer.address)
+        if not self._gateway.opened(self):
+            # No word: an answer would cost more than the connection did, and be lost if the request is here already.
+            self._reset()
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -107,13 +123,17 @@ class ClientConnection(asyncio.Protocol):
                 self.moved_at = self._gateway.now
         self._pump()
 
-    def eof_received(self) -> None:
-        """See `asyncio.Protocol`. The transport closes itself when this returns.
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`. The transport closes itself, unless this is the end of one half of a tunnel.
 
         A client that has closed only its sending half must not take what it has got of an answer for the whole.
         """
-        if self.request is not None:
-            self._reset()
+        if self.request is None:
+            return False
+        if self.request.exchange is not None and self.request.exchange.client_finished():
+            return True
+        self._reset()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -185,9 +205,11 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_head(self) -> bool:
         data = self._input
-        while data.startswith(b"\r\n"):
-            # Empty lines in front of a request are ignored (RFC 9112 §2.2); some old clients end a POST with one.
-            data = data[2:]
+        if data.startswith(b"\r\n"):
+            data = self._skip_empty_lines(data)
+            if self._empty_lines > MAX_EMPTY_LINES:
+                self._gateway.refuse_head(self, _NO_REQUEST)
+                return False
         end = data.find(b"\r\n\r\n")
         if end < 0:
             self._input = data
@@ -197,8 +219,17 @@ class ClientConnection(asyncio.Protocol):
             return False
         block = data[: end + 4]
         self._input = data[end + 4 :]
+        self._empty_lines = 0
         self._gateway.receive(self, block)
         return True
+
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        """Empty lines in front of a request are ignored (RFC 9112 §2.2), a few of them."""
+        at = 0
+        while self._empty_lines <= MAX_EMPTY_LINES and data.startswith(b"\r\n", at):
+            self._empty_lines += 1
+            at += 2
+        return data[at:]
 
     # --- output
 
@@ -228,6 +259,14 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._close_at_once()
 
+    def finish(self) -> None:
+        """Say that nothing more will come, and go on reading: one half of a tunnel has ended."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not self._write_eof(transport):
+            self._close_at_once()
+
     def cut(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer, so that the client can tell that it is not whole.
 
@@ -245,14 +284,23 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if not transport.can_write_eof():
+        if not self._write_eof(transport):
             self._close_at_once()
             return
         self._lingering = True
         self._closing = True
-        transport.write_eof()
         self._input = b""
         self.release(_ALL_HOLDS)
+
+    def _write_eof(self, transport: asyncio.Transport) -> bool:
+        """Whether it could be done: TLS has no half-close, and a client that has reset its connection hears nothing."""
+        if not transport.can_write_eof():
+            return False
+        try:
+            transport.write_eof()
+        except OSError:
+            return False
+        return True
 
     def _close_at_once(self) -> None:
         self._closing = True
@@ -278,12 +326,14 @@ class ClientConnection(asyncio.Protocol):
     # --- time
 
     def sweep(self, now: float) -> None:
-        """End what has lasted too long, and a connection that was reset while nothing was read from it."""
-        if self._holds and self._was_reset():
+        """End what has lasted too long, and a connection whose client has left while nothing was read from it."""
+        if self._holds and self._has_left():
             self._reset()
             return
         if self.full or self._closing:
             self._note_reading(now)
+        else:
+            self._reading = None
         request = self.request
         if request is None:
             self._expire(now - self.moved_at)
@@ -293,7 +343,7 @@ class ClientConnection(asyncio.Protocol):
     def _expire(self, quiet: float) -> None:
         """Nothing has moved for `quiet` seconds, and no request is under way."""
         options = self._gateway.options
-        if self._lingering and not self._progress[0]:
+        if self._lingering and not self._unsent():
             if quiet > LINGER_SECONDS and self._transport is not None:
                 # No reset here: the client may not have read the answer yet.
                 self._transport.abort()
@@ -307,24 +357,47 @@ class ClientConnection(asyncio.Protocol):
             self.close()
 
     def _note_reading(self, now: float) -> None:
-        """A client that reads slowly moves, though its buffer stays full for long."""
-        transport, sock = self._transport, self._socket()
-        unsent = transport.get_write_buffer_size() if transport is not None else 0
-        progress = (unsent, acknowledged(sock) if sock is not None else 0)
-        if progress != self._progress:
-            self._progress = progress
-            if not self._lingering or unsent:
-                self.moved_at = now
-            if self.request is not None and self.request.exchange is not None:
-                self.request.exchange.moved(now)
+        """A client that reads slowly moves, though its buffer stays full for long; one that reads too slowly does not.
 
-    def _was_reset(self) -> bool:
+        The rate is an average since it has moved last, and so over the deadline that would end it.
+        """
+        sock, unsent = self._socket(), self._unsent()
+        taken = acknowledged(sock) if sock is not None else 0
+        if self._reading is not None:
+            since, unsent_then, taken_then = self._reading
+            owed = max(1, self._gateway.options.min_body_rate * (now - since))
+            if taken - taken_then < owed if taken else unsent == unsent_then:
+                return
+        self._reading = (now, unsent, taken)
+        if not self._lingering or unsent:
+            self.moved_at = now
+        if self.request is not None and self.request.exchange is not None:
+            self.request.exchange.moved(now)
+
+    def _unsent(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def _has_left(self) -> bool:
+        """Whether the client is gone, which a transport that is not read from does not tell.
+
+        One that has asked all that it wanted may have closed its sending half: what is answered already is its own. So
+        may one that has a tunnel.
+        """
         sock = self._socket()
-        return sock is not None and was_reset(sock)
+        if sock is None:
+            return False
+        in_halves = self.request is None or self.request.status == 101
+        return was_reset(sock) if in_halves else has_ended(sock)
 
     def drain(self) -> None:
-        """The gateway shuts down: an idle connection ends now, a busy one with its answer."""
-        if self.request is None and not self._closing:
+        """The gateway shuts down: an idle connection ends now, a busy one with its answer.
+
+        One whose next request has begun to come is busy, and has the time of any head.
+        """
+        request = self.request
+        if request is not None and request.exchange is not None:
+            request.exchange.drain()
+        elif request is None and not self._input and not self._closing:
             self.close()
 
     def abort(self, fault: Fault) -> None:

@@ -18,20 +18,16 @@ if TYPE_CHECKING:
     from router.routing.values import Proxy
 
 
-def forwarded_lines(address: str, *, secure: bool) -> bytes:
-    """The fields that tell a region who the client is and how it came. Made once per connection."""
-    proto = "https" if secure else "http"
-    return f"X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {proto}\r\n".encode("ascii", "replace")
-
-
 def region_lines(region: RegionName, endpoint: Endpoint) -> bytes:
     """The fields that tell a client where its workspace lives, and the base URL that it should move to."""
     url = f"{endpoint.public_url}{endpoint.path.decode('ascii')}"
     return f"X-Router-Region: {region}\r\nX-Router-Region-URL: {url}\r\n".encode("ascii")
 
 
-def request_head(admitted: Admitted, proxy: Proxy, *, forwarded: bytes, request_id: bytes, via: bytes) -> bytes:
-    """The head that goes out to a region, always as HTTP/1.1."""
+def request_head(
+    admitted: Admitted, proxy: Proxy, *, forwarded: bytes, forwarded_host: bytes, request_id: bytes, via: bytes
+) -> bytes:
+    """The head that goes out to a region, always as HTTP/1.1. `forwarded`: what it is told of the client, as lines."""
     head = admitted.head
     coding = b"Transfer-Encoding: chunked\r\n" if admitted.body == CHUNKED else b""
     epoch = b"" if proxy.epoch is None else b"X-Workspace-Epoch: %d\r\n" % proxy.epoch
@@ -42,7 +38,7 @@ def request_head(admitted: Admitted, proxy: Proxy, *, forwarded: bytes, request_
         admitted.kept,
         coding,
         forwarded,
-        head.authority,
+        forwarded_host,
         epoch,
         request_id,
         head.minor,

@@ -11,15 +11,19 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from router.gateway.answer import AnswerReader
-from router.gateway.bodies import LAST_CHUNK, BadBodyError, chunk
+from router.gateway.bodies import LAST_CHUNK, BadBodyError, chunk, last_chunk
 from router.gateway.client import Hold
 from router.gateway.exchange_table import TABLE, Event, State, Step
 from router.gateway.heads import CHUNKED, UNTIL_CLOSE, BadAnswerError
+from router.gateway.tunnel import Tunnel
+from router.gateway.upgrades import Upgrade
 from router.model.fault import Fault
+from router.model.placement import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.directory import ledger
     from router.directory.ledger import Ticket
     from router.gateway.handler import Gateway
     from router.gateway.heads import AnswerHead
@@ -33,6 +37,9 @@ _log = logging.getLogger(__name__)
 JOIN_BELOW: Final = 16_384
 """Below this size two pieces are joined into one write; above it copying costs more than a second call."""
 
+KEEP_BELOW: Final = 65_536
+"""Bytes of an upload that are kept, so that the request can be sent to another region if this one disowns it."""
+
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 _UPLOADING: Final = frozenset({State.UPLOADING, State.CROSSING})
@@ -45,12 +52,14 @@ class Exchange:
         "_answer",
         "_drain_until",
         "_gateway",
+        "_kept_end",
         "_moved_at",
         "_persistent",
         "_pool",
         "_proxy",
         "_request",
         "_ticket",
+        "_uploaded",
         "_upstream",
         "_waits_for_continue",
         "state",
@@ -64,11 +73,18 @@ class Exchange:
         self._pool: OriginPool = gateway.pools.of(proxy.endpoint)
         self._ticket: Ticket | None = None
         self._upstream: Upstream | None = None
-        self._answer = AnswerReader(request.admitted.head.method, gateway.answer_heads, gateway.options)
+        self._answer = AnswerReader(
+            request.admitted.head.method,
+            gateway.answer_heads,
+            gateway.options,
+            switching=request.admitted.upgrade is Upgrade.WEBSOCKET,
+        )
         self._persistent = request.admitted.persistent
         self._waits_for_continue = request.admitted.expects_continue
         self._moved_at = gateway.now
         self._drain_until: float | None = None
+        self._uploaded = 0
+        self._kept_end: tuple[Event, Fault | None] | None = None
 
     def begin(self, ticket: Ticket | None) -> None:
         """Ask for a connection. `ticket` is this exchange's place in the ledger, if its decision rests on anything."""
@@ -108,8 +124,16 @@ class Exchange:
         self._fire(Event.NOT_CONNECTED, fault)
 
     def upload(self, data: bytes) -> bytes:
-        """Take the upload's bytes from `data`; what lies behind them is given back."""
-        self._moved_at = self._gateway.now
+        """Take the upload's bytes from `data`; what lies behind them is given back.
+
+        A body that trickles does not move, so that the average over `body_idle_timeout` counts. Behind an early answer
+        any byte will do: the two sides may be having a conversation.
+        """
+        now = self._gateway.now
+        self._uploaded += len(data)
+        owed = self._gateway.options.min_body_rate * (now - self._moved_at)
+        if self._uploaded >= owed or self._waits_for_continue or self.state is State.CROSSING:
+            self._moved_at, self._uploaded = now, 0
         payload, behind = self._read_upload(data)
         if payload:
             self._fire(Event.BODY_PIECE, payload)
@@ -131,14 +155,23 @@ class Exchange:
             self._moved_at = self._gateway.now
             self._waits_for_continue = False
             if head is self._answer.head:
-                self._fire(Event.ANSWER_HEAD)
+                self._fire(Event.ANSWER_HEAD if 200 <= head.status < 400 else self._name_head(head.status))
             else:
                 self._relay_interim(head)
+
+    def refreshed(self, *, moved: bool) -> None:
+        """The directory has been asked; `moved`: the workspace has another placement now, which is not locked."""
+        self._fire(Event.MOVED if moved else Event.STAYED)
+
+    def region_finished(self) -> bool:
+        """See `router.gateway.upstream.User`. What a region has ended it has closed."""
+        return False
 
     def region_closed(self, clean: bool) -> None:
         """See `router.gateway.upstream.User`."""
         if not self._answer.begun:
-            self._fire(Event.REGION_FAULT, Fault.CLOSED_EARLY)
+            assert self._upstream is not None
+            self._fire(Event.REGION_FAULT, self._upstream.fault)
         elif clean and self._answer.ends_with_connection:
             self._fire(Event.ANSWERED)
         else:
@@ -160,8 +193,15 @@ class Exchange:
     def client_drained(self) -> None:
         """The client takes more again."""
         self._moved_at = self._gateway.now
-        if self._upstream is not None:
+        if self._upstream is not None and self.state is not State.HELD:
             self._upstream.resume()
+
+    def client_finished(self) -> bool:
+        """The client has closed its sending half. Whether it is still there: it counts as gone."""
+        return False
+
+    def drain(self) -> None:
+        """The gateway shuts down: an exchange ends with its answer."""
 
     def client_gone(self) -> None:
         """The client's connection ended."""
@@ -209,7 +249,7 @@ class Exchange:
             return options.write_idle_timeout, Fault.CLIENT_STALLED
         if upstream is not None and upstream.full:
             return options.upstream_idle_timeout, Fault.BODY_TIMEOUT
-        if self.state is State.AWAITING or self._waits_for_continue:
+        if self.state in {State.AWAITING, State.HELD} or self._waits_for_continue:
             return options.first_byte_timeout, Fault.ANSWER_TIMEOUT
         if self.state in _UPLOADING:
             return options.body_idle_timeout, Fault.CLIENT_SLOW
@@ -234,7 +274,10 @@ class Exchange:
             if limit is not None and request.received > limit:
                 self._fire(Event.BODY_FAULT, Fault.BODY_TOO_LARGE)
                 return b"", b""
-            payload = chunk(payload) + LAST_CHUNK if body.done else chunk(payload)
+            payload = chunk(payload) + last_chunk(body.trailers) if body.done else chunk(payload)
+        kept = request.kept
+        if kept is not None:
+            request.kept = kept + payload if len(kept) + len(payload) <= KEEP_BELOW else None
         return payload, behind
 
     def _relay_interim(self, head: AnswerHead) -> None:
@@ -256,7 +299,8 @@ class Exchange:
         client = request.client
         self._moved_at = self._gateway.now
         head = self._gateway.request_head(request, self._proxy)
-        payload = b""
+        # Nothing, unless another region has disowned this request.
+        payload = request.kept or b""
         if not request.upload.done:
             payload, behind = self._read_upload(client.take_input())
             if self.state is State.OVER:
@@ -296,6 +340,47 @@ class Exchange:
         out = self._gateway.answer_head(request, self._proxy, head, closes=not self._persistent)
         self._relay(out, self._answer.take_rest())
 
+    def _open_tunnel(self, _: None) -> None:
+        """Hand everything over, unless nothing may be written to the region any more."""
+        upstream, ticket, request = self._upstream, self._ticket, self._request
+        assert upstream is not None
+        if self._drain_until is not None:
+            self._fail(Fault.LOCK_CUT)
+        elif ticket is not None and not self._gateway.directory.may_write(ticket):
+            self._fail(Fault.LEASE_LOST)
+        else:
+            self._upstream = self._ticket = None
+            request.status = self._answer.head.status
+            out = self._gateway.answer_head(request, self._proxy, self._answer.head, closes=False)
+            tunnel = request.exchange = Tunnel(self._gateway, request, upstream, ticket)
+            tunnel.begin(out, self._answer.take_rest())
+
+    def _refuse_switch(self, _: None) -> None:
+        self._fail(Fault.PROTOCOL_ERROR)
+
+    def _hold_back(self, _: None) -> None:
+        upstream, hold = self._upstream, self._disputed()
+        assert upstream is not None
+        assert hold is not None
+        upstream.pause()
+        self._gateway.ask_again(self, hold)
+
+    def _keep_end(self, fault: Fault | None) -> None:
+        self._kept_end = (Event.ANSWERED if fault is None else Event.REGION_FAULT, fault)
+
+    def _relay_held(self, _: None) -> None:
+        if self._upstream is not None and not self._request.client.full:
+            self._upstream.resume()
+        self._relay_head(None)
+        if self._kept_end is not None:
+            self._fire(*self._kept_end)
+
+    def _reroute(self, _: None) -> None:
+        request = self._request
+        request.retried = True
+        self._abort_upstream()
+        self._gateway.walk_again(request)
+
     def _relay_piece(self, data: bytes) -> None:
         self._relay(b"", data)
 
@@ -309,7 +394,7 @@ class Exchange:
             self._fire(Event.REGION_FAULT, Fault.PROTOCOL_ERROR)
             return
         if answer.head.body == CHUNKED and self._request.admitted.head.minor == 1:
-            payload = chunk(payload) + LAST_CHUNK if answer.body.done else chunk(payload)
+            payload = chunk(payload) + self._last_chunk() if answer.body.done else chunk(payload)
         if len(out) + len(payload) <= JOIN_BELOW:
             client.write(out + payload)
         else:
@@ -370,6 +455,28 @@ class Exchange:
         self._abort_upstream()
         self._end(fault)
 
+    def _last_chunk(self) -> bytes:
+        """The answer's end. Trailers are dropped for a client that has not said that it takes any (RFC 9110 §6.5.1)."""
+        trailers = self._answer.body.trailers
+        return last_chunk(trailers) if trailers and self._request.admitted.takes_trailers else LAST_CHUNK
+
+    # --- another region's
+
+    def _name_head(self, status: int) -> Event:
+        """What the final head of an answer that is no success and no redirect means."""
+        if status == 101:
+            return Event.SWITCHED
+        request = self._request
+        whole = self.state is State.AWAITING and request.kept is not None and not request.retried
+        if whole and status in self._gateway.stale_statuses and self._disputed() is not None:
+            return Event.DISOWNED
+        return Event.ANSWER_HEAD
+
+    def _disputed(self) -> ledger.Hold | None:
+        """The placement that this exchange was decided on, by its name and version; an absence is one too."""
+        holds = self._ticket.holds if self._ticket is not None else ()
+        return next((hold for hold in holds if hold[0].kind is Kind.WORKSPACE), None)
+
     # --- endings
 
     def _shows_its_end(self) -> bool:
@@ -427,6 +534,12 @@ _STEPS: Final[dict[Step, Callable[[Exchange, Any], None]]] = {
     Step.SEND_PIECE: Exchange._send_piece,
     Step.AWAIT_ANSWER: Exchange._await_answer,
     Step.RELAY_HEAD: Exchange._relay_head,
+    Step.OPEN_TUNNEL: Exchange._open_tunnel,
+    Step.REFUSE_SWITCH: Exchange._refuse_switch,
+    Step.HOLD_BACK: Exchange._hold_back,
+    Step.KEEP_END: Exchange._keep_end,
+    Step.RELAY_HELD: Exchange._relay_held,
+    Step.REROUTE: Exchange._reroute,
     Step.RELAY_PIECE: Exchange._relay_piece,
     Step.FINISH: Exchange._finish,
     Step.FINISH_EARLY: Exchange._finish_early,

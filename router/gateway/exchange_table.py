@@ -8,6 +8,7 @@ first. Its state says which of them are open:
 | CONNECTING | held back: no byte has been sent | not begun |
 | UPLOADING | open | no final head yet |
 | AWAITING | sent whole | no final head yet |
+| HELD | sent whole, and kept | its head disowns the workspace, and is held back while the directory is asked |
 | CROSSING | open | its head has been relayed (an early answer) |
 | DOWNLOADING | sent whole | its head has been relayed |
 | OVER | — | — |
@@ -33,6 +34,7 @@ class State(IntEnum):
     CONNECTING = auto()
     UPLOADING = auto()
     AWAITING = auto()
+    HELD = auto()
     CROSSING = auto()
     DOWNLOADING = auto()
     OVER = auto()
@@ -53,6 +55,14 @@ class Event(IntEnum):
     """The upload's framing is wrong or it is too large; the fault is handed along."""
     ANSWER_HEAD = auto()
     """The region's final head came."""
+    SWITCHED = auto()
+    """The region's final head came, and grants the WebSocket that was asked for."""
+    DISOWNED = auto()
+    """The region's final head came, and says that the workspace is not there. The request could be sent elsewhere."""
+    MOVED = auto()
+    """The directory has a newer placement, which is not locked."""
+    STAYED = auto()
+    """It has not, or can't be asked."""
     ANSWER_PIECE = auto()
     """Bytes of the answer's body came."""
     ANSWERED = auto()
@@ -78,6 +88,18 @@ class Step(IntEnum):
     SEND_PIECE = auto()
     AWAIT_ANSWER = auto()
     RELAY_HEAD = auto()
+    OPEN_TUNNEL = auto()
+    """Relay the head; what is left of this request is a `router.gateway.tunnel.Tunnel`'s."""
+    REFUSE_SWITCH = auto()
+    """The region grants what it has not read whole: it has broken the protocol."""
+    HOLD_BACK = auto()
+    """Read no more of the answer, and ask the directory."""
+    KEEP_END = auto()
+    """The answer's end had come with what was read of it already: it is kept, too."""
+    RELAY_HELD = auto()
+    """Go on as if the head had come just now."""
+    REROUTE = auto()
+    """Abort the region's connection, walk again, and send the kept request where the placement leads now. Once."""
     RELAY_PIECE = auto()
     FINISH = auto()
     """The answer is whole and so was the upload: give the connection back."""
@@ -98,7 +120,7 @@ class Step(IntEnum):
     """Nobody is there to be told: abort the region's connection."""
 
 
-_NEW, _UP, _WAIT, _CROSS, _DOWN, _OVER = State
+_NEW, _UP, _WAIT, _HELD, _CROSS, _DOWN, _OVER = State
 
 _IMPOSSIBLE: Final = (Step.IMPOSSIBLE, _OVER)
 
@@ -110,6 +132,10 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.UPLOADED: _IMPOSSIBLE,
         Event.BODY_FAULT: _IMPOSSIBLE,
         Event.ANSWER_HEAD: _IMPOSSIBLE,
+        Event.SWITCHED: _IMPOSSIBLE,
+        Event.DISOWNED: _IMPOSSIBLE,
+        Event.MOVED: _IMPOSSIBLE,
+        Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
         Event.ANSWERED: _IMPOSSIBLE,
         Event.REGION_FAULT: _IMPOSSIBLE,
@@ -125,6 +151,10 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.UPLOADED: (Step.AWAIT_ANSWER, _WAIT),
         Event.BODY_FAULT: (Step.FAIL, _OVER),
         Event.ANSWER_HEAD: (Step.RELAY_HEAD, _CROSS),
+        Event.SWITCHED: (Step.REFUSE_SWITCH, _OVER),
+        Event.DISOWNED: _IMPOSSIBLE,
+        Event.MOVED: _IMPOSSIBLE,
+        Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
         Event.ANSWERED: _IMPOSSIBLE,
         Event.REGION_FAULT: (Step.RETRY_OR_FAIL, _OVER),
@@ -140,6 +170,10 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.UPLOADED: _IMPOSSIBLE,
         Event.BODY_FAULT: _IMPOSSIBLE,
         Event.ANSWER_HEAD: (Step.RELAY_HEAD, _DOWN),
+        Event.SWITCHED: (Step.OPEN_TUNNEL, _OVER),
+        Event.DISOWNED: (Step.HOLD_BACK, _HELD),
+        Event.MOVED: _IMPOSSIBLE,
+        Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
         Event.ANSWERED: _IMPOSSIBLE,
         Event.REGION_FAULT: (Step.RETRY_OR_FAIL, _OVER),
@@ -148,6 +182,25 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.SUPERSEDED: (Step.ARM_DRAIN, _WAIT),
         Event.TERM_ENDED: (Step.IGNORE, _WAIT),
     },
+    State.HELD: {
+        Event.CONNECTED: _IMPOSSIBLE,
+        Event.NOT_CONNECTED: _IMPOSSIBLE,
+        Event.BODY_PIECE: _IMPOSSIBLE,
+        Event.UPLOADED: _IMPOSSIBLE,
+        Event.BODY_FAULT: _IMPOSSIBLE,
+        Event.ANSWER_HEAD: _IMPOSSIBLE,
+        Event.SWITCHED: _IMPOSSIBLE,
+        Event.DISOWNED: _IMPOSSIBLE,
+        Event.MOVED: (Step.REROUTE, _OVER),
+        Event.STAYED: (Step.RELAY_HELD, _DOWN),
+        Event.ANSWER_PIECE: _IMPOSSIBLE,
+        Event.ANSWERED: (Step.KEEP_END, _HELD),
+        Event.REGION_FAULT: (Step.KEEP_END, _HELD),
+        Event.CLIENT_GONE: (Step.LEAVE, _OVER),
+        Event.EXPIRED: (Step.FAIL, _OVER),
+        Event.SUPERSEDED: (Step.ARM_DRAIN, _HELD),
+        Event.TERM_ENDED: (Step.IGNORE, _HELD),
+    },
     State.CROSSING: {
         Event.CONNECTED: _IMPOSSIBLE,
         Event.NOT_CONNECTED: _IMPOSSIBLE,
@@ -155,6 +208,10 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.UPLOADED: (Step.AWAIT_ANSWER, _DOWN),
         Event.BODY_FAULT: (Step.CUT, _OVER),
         Event.ANSWER_HEAD: _IMPOSSIBLE,
+        Event.SWITCHED: _IMPOSSIBLE,
+        Event.DISOWNED: _IMPOSSIBLE,
+        Event.MOVED: _IMPOSSIBLE,
+        Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: (Step.RELAY_PIECE, _CROSS),
         Event.ANSWERED: (Step.FINISH_EARLY, _OVER),
         Event.REGION_FAULT: (Step.CUT, _OVER),
@@ -170,6 +227,10 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.UPLOADED: _IMPOSSIBLE,
         Event.BODY_FAULT: _IMPOSSIBLE,
         Event.ANSWER_HEAD: _IMPOSSIBLE,
+        Event.SWITCHED: _IMPOSSIBLE,
+        Event.DISOWNED: _IMPOSSIBLE,
+        Event.MOVED: _IMPOSSIBLE,
+        Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: (Step.RELAY_PIECE, _DOWN),
         Event.ANSWERED: (Step.FINISH, _OVER),
         Event.REGION_FAULT: (Step.CUT, _OVER),

@@ -25,17 +25,22 @@ from router.directory.directory import DirectoryUnavailableError
 from router.directory.locate import Missing, Unavailable
 from router.gateway import compose, responses
 from router.gateway.bodies import BadBodyError, body_of
+from router.gateway.cors import answer_lines, is_preflight, preflight_lines
 from router.gateway.exchange import Exchange
+from router.gateway.guests import Guests
 from router.gateway.heads import AnswerHeads, Refusal, RequestHeads
+from router.gateway.locations import Facade, hide_region, names_location
 from router.gateway.pool import Pools
 from router.gateway.request import Request
+from router.gateway.rerouting import ask_again
 from router.gateway.responses import Wire
+from router.gateway.trust import Trust
 from router.model.fault import Fault
 from router.model.problem import Problem
 from router.model.record import Record
 from router.model.region import RegionName
 from router.routing.decide import decide
-from router.routing.fields import answer_rules, request_rules, tokens
+from router.routing.fields import answer_rules, forbidden_trailers, has_passed, request_rules
 from router.routing.identify import identify
 from router.routing.table import Disclose
 from router.routing.values import Locked, Proxy, Redirect, Refuse, Source
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from router.directory.ledger import Hold
     from router.directory.ports import Clock, Spawner
     from router.gateway.client import ClientConnection
+    from router.gateway.guests import Guest
     from router.gateway.heads import AnswerHead
     from router.gateway.options import GatewayOptions
     from router.gateway.ports import Recorder
@@ -86,11 +92,22 @@ class Gateway:
         self.via = f"region-router-{table.policy.home}".encode("ascii")
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
+        self.guests = Guests(
+            max_connections=options.max_connections_per_client, max_requests=options.max_in_flight_per_client
+        )
         self.pools = Pools(options, self._loop.time)
+        for region in table.regions.values():
+            for endpoint in region.endpoints.values():
+                # Certificates are read now, not while requests wait.
+                self.pools.of(endpoint)
+        self.trust = Trust(options.trusted_proxies, forwarded=options.forwarded)
+        self.stale_statuses = table.policy.stale_statuses
+        self._hides_regions = table.policy.hide_regions
         self._table = table
         self._disclose = table.policy.disclose_region
         api_key = table.api_key_header
         self._heads = RequestHeads(request_rules(api_key), api_key.encode("ascii"), options)
+        self._forbidden_trailers = forbidden_trailers(api_key)
         self._recorder = recorder
         self._clock = clock
         self._spawner = spawner
@@ -109,9 +126,20 @@ class Gateway:
         if isinstance(admitted, Refusal):
             self.refuse_head(client, admitted)
             return
+        client.left -= 1
+        if client.left <= 0:
+            admitted = admitted._replace(persistent=False)
         request_id = admitted.request_id or self._next_id()
-        request = client.request = Request(client, admitted, body_of(admitted.body), request_id, self._loop.time())
-        if admitted.via and self._is_loop(admitted.via):
+        upload = body_of(admitted.body, self._forbidden_trailers)
+        request = client.request = Request(client, admitted, upload, request_id, self._loop.time())
+        guest = client.guest
+        if guest is None and client.peer.trusted:
+            guest = self._guest_behind(request)
+        request.guest = guest
+        if guest is not None and not self.guests.begin(guest):
+            self._warn_of(guest)
+            self.act(request, Refuse(Problem.CLIENT_BUSY), ())
+        elif admitted.via and has_passed(admitted.via, self.via):
             self.act(request, Refuse(Problem.LOOP_DETECTED), ())
         elif admitted.head.target == b"*":
             self._answer_here(request, 204, responses.options_answer)
@@ -134,7 +162,10 @@ class Gateway:
             self.act(request, Refuse(Problem.DIRECTORY_UNAVAILABLE), ())
         else:
             request.source = lookup.located.source
-            self.act(request, decide(head, target, lookup.located, self._table), lookup.holds)
+            decision = decide(head, target, lookup.located, self._table)
+            if isinstance(decision, Redirect) and is_preflight(head.method, request.admitted.block):
+                decision = decide(head, target, lookup.located, self._table, may_redirect=False)
+            self.act(request, decision, lookup.holds)
 
     def walk_again(self, request: Request) -> None:
         """What the request was decided on has changed, or its connection died unused: decide again."""
@@ -169,10 +200,12 @@ class Gateway:
                 self._answer_here(request, 307, partial(responses.redirect_answer, location))
             case Locked(region, transfer):
                 request.decision, request.region = "locked", region
-                self._answer_locked(request, transfer)
+                if not self._answer_preflight(request):
+                    self._answer_locked(request, transfer)
             case Refuse(problem):
                 request.decision = "refuse"
-                self._answer_problem(request, problem)
+                if problem is not Problem.DIRECTORY_UNAVAILABLE or not self._answer_preflight(request):
+                    self._answer_problem(request, problem)
 
     def _proxy(self, request: Request, proxy: Proxy, holds: tuple[Hold, ...]) -> None:
         request.decision, request.region = "proxy", proxy.region
@@ -192,6 +225,15 @@ class Gateway:
         )
         self._answer_here(request, Problem.WORKSPACE_LOCKED.spec.status, make)
 
+    def _answer_preflight(self, request: Request) -> bool:
+        """Whether it was a preflight, and has been answered in its region's place."""
+        cors, admitted = self.options.cors, request.admitted
+        if cors is None or not is_preflight(admitted.head.method, admitted.block):
+            return False
+        lines = preflight_lines(cors, admitted.block)
+        self._answer_here(request, 204, partial(responses.preflight_answer, lines))
+        return True
+
     def _answer_problem(self, request: Request, problem: Problem) -> None:
         make = partial(responses.problem_answer, problem, app_url=self._app_url)
         self._answer_here(request, problem.spec.status, make, closes=problem.spec.closes)
@@ -204,7 +246,8 @@ class Gateway:
         settled = self._settle_upload(request)
         persistent = admitted.persistent and settled and not closes and not self.draining
         head = admitted.head
-        wire = Wire(head.method, head.minor, admitted.block, request.request_id, self.via, not persistent)
+        cors = b"" if self.options.cors is None else answer_lines(self.options.cors, admitted.block)
+        wire = Wire(head.method, head.minor, admitted.block, request.request_id, self.via, not persistent, cors)
         request.status = status
         request.client.write(make(wire))
         self.end(request)
@@ -224,16 +267,23 @@ class Gateway:
 
     def request_head(self, request: Request, proxy: Proxy) -> bytes:
         """The head that goes out to the region."""
+        peer, admitted = request.client.peer, request.admitted
+        forwarded, host = peer.lines, admitted.head.authority
+        if not forwarded:
+            forwarded, host, _ = self.trust.account(peer, admitted)
         return compose.request_head(
-            request.admitted,
+            admitted,
             proxy,
-            forwarded=request.client.forwarded,
+            forwarded=forwarded,
+            forwarded_host=host,
             request_id=request.request_id,
             via=self.via,
         )
 
     def answer_head(self, request: Request, proxy: Proxy, answer: AnswerHead, *, closes: bool) -> bytes:
         """The head that goes back to the client."""
+        if self._hides_regions and names_location(answer.kept):
+            answer = answer._replace(kept=self._hide_region(request, proxy, answer.kept))
         region = b""
         if compose.discloses(self._disclose, answer.status):
             region = self._region_lines.get(proxy.endpoint) or self._make_region_lines(proxy)
@@ -245,6 +295,22 @@ class Gateway:
             via=self.via,
             closes=closes,
         )
+
+    def _hide_region(self, request: Request, proxy: Proxy, kept: bytes) -> bytes:
+        admitted = request.admitted
+        _, host, proto = self.trust.account(request.client.peer, admitted)
+        target = identify(admitted.head, self._table)
+        assert not isinstance(target, Refuse)
+        prefix = admitted.head.target.removesuffix(target.rest)
+        return hide_region(kept, proxy.endpoint, Facade(proto, host, prefix))
+
+    def ask_again(self, exchange: Exchange, hold: Hold) -> None:
+        """The region of `exchange` disowns the workspace in `hold`: ask whether that has moved."""
+        self._spawner.spawn(ask_again(self.directory, exchange, hold), "refresh")
+
+    def client_address(self, request: Request) -> str:
+        """Who asks: the peer, or the client that a trusted proxy names."""
+        return self.trust.client_address(request.client.peer, request.admitted.block)
 
     def exchange_ended(self, region: str) -> None:
         """An exchange with `region` is over."""
@@ -296,6 +362,8 @@ class Gateway:
         if request.over:
             return
         request.over = True
+        if request.guest is not None:
+            self.guests.end(request.guest)
         fault = request.fault
         if fault is not None:
             _log.log(
@@ -313,13 +381,20 @@ class Gateway:
 
     # --- connections and time
 
-    def opened(self, client: ClientConnection) -> None:
-        """A client has connected."""
+    def opened(self, client: ClientConnection) -> bool:
+        """A client has connected. Whether it may stay: it counts as open until it is `closed`."""
         self.connections.add(client)
+        if client.guest is None or self.guests.arrive(client.guest):
+            return True
+        self._warn_of(client.guest)
+        self._recorder.turned_away()
+        return False
 
     def closed(self, client: ClientConnection) -> None:
         """Its connection is gone."""
         self.connections.discard(client)
+        if client.guest is not None:
+            self.guests.leave(client.guest)
         if self.draining and not self.connections:
             self._emptied.set()
 
@@ -338,12 +413,23 @@ class Gateway:
                 self.break_down(client)
         self.pools.sweep(now)
 
+    def _guest_behind(self, request: Request) -> Guest | None:
+        """The client that a trusted proxy names. Where it names none, the request counts for nobody."""
+        address = self.client_address(request)
+        return None if self.trust.trusts(address) else self.guests.find(address)
+
+    def _warn_of(self, guest: Guest) -> None:
+        """Once for as long as the guest is here: whoever floods us must not flood the log."""
+        if not guest.warned:
+            guest.warned = True
+            _log.warning(
+                "%s wants more connections or requests at a time than one client may have; "
+                "a load balancer of yours belongs into gateway.trusted_proxies",
+                guest.name,
+            )
+
     def _next_id(self) -> bytes:
         return b"%b-%x" % (self._id_prefix, next(self._ids))
-
-    def _is_loop(self, via: tuple[bytes, ...]) -> bool:
-        """Whether our own name is among those that the request passed (RFC 9110 §7.6.3)."""
-        return any(self.via in entry.split() for entry in tokens(via))
 
     def _make_region_lines(self, proxy: Proxy) -> bytes:
         lines = self._region_lines[proxy.endpoint] = compose.region_lines(proxy.region, proxy.endpoint)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import httptools
 
+from router.gateway.upgrades import SWITCHES_TO_WEBSOCKET, Upgrade, grants_websocket, judge_upgrade
 from router.model.problem import Problem
-from router.routing.fields import FieldRules, Fields, tokens
+from router.routing.fields import FieldRules, Fields, Underscores, tokens
 from router.routing.values import RequestHead
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ CHUNKED: Final = -1
 """A body's framing where it is not a length."""
 UNTIL_CLOSE: Final = -2
 """An answer's framing that ends with its connection."""
+
+TAKES_TRAILERS: Final = b"Connection: TE\r\nTE: trailers\r\n"
+"""What a client's `TE: trailers` goes out as: TE is hop-by-hop, so that it is ours to say, and to nominate (RFC 9110
+§10.1.4). No other TE is passed on."""
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_BYTES: Final = 2048
@@ -64,6 +69,8 @@ class Admitted(NamedTuple):
     - `kept`: the fields to forward, as they came; `body`: its length in bytes, or `CHUNKED`.
     - `persistent`: whether the client's connection may go on after the answer.
     - `request_id`: the client's own if it is a sane one. `block`: the whole head, for the rare questions.
+    - `via`: whom it has passed: the values of Via and CDN-Loop.
+    - `upgrade`: what becomes of its wish to speak something else.
     """
 
     head: RequestHead
@@ -74,6 +81,12 @@ class Admitted(NamedTuple):
     request_id: bytes | None
     via: tuple[bytes, ...]
     block: bytes
+    upgrade: Upgrade = Upgrade.NONE
+
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether its client may be sent trailers: nothing but ours can be that line."""
+        return self.kept.endswith(TAKES_TRAILERS)
 
 
 class AnswerHead(NamedTuple):
@@ -117,7 +130,12 @@ def admit(block: bytes, rules: FieldRules, api_key: bytes, limits: GatewayOption
         return Refusal(Problem.VERSION_NOT_SUPPORTED, "the version is not HTTP/1.0 or HTTP/1.1")
     if (refusal := _ask_parser(block)) is not None:
         return refusal
-    fields = rules.take_apart(block[line.end() : -2])
+    lines = block[line.end() : -2]
+    if b"_" in lines and len(unshadowed := rules.drop_shadows(lines)) != len(lines):
+        if limits.underscore_fields is Underscores.REFUSE:
+            return Refusal(Problem.BAD_REQUEST, "a field's name has _ where a field that counts has -")
+        lines = unshadowed
+    fields = rules.take_apart(lines)
     minor = 1 if version == b"1.1" else 0
     framing = _frame_request(fields, minor, limits)
     if isinstance(framing, Refusal):
@@ -149,8 +167,18 @@ def _finish(head: RequestHead, fields: Fields, framing: int, block: bytes) -> Ad
         persistent = b"close" not in options and (persistent or b"keep-alive" in options)
     ids = seen.get(b"x-request-id", ())
     request_id = ids[0] if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else None
-    via = tuple(seen.get(b"via", ()))
-    return Admitted(head, fields.kept, framing, persistent, expects, request_id, via, block)
+    via = (*seen.get(b"via", ()), *seen.get(b"cdn-loop", ()))
+    kept = fields.kept
+    upgrade = Upgrade.NONE
+    if b"upgrade" in seen:
+        # What comes behind a wish that is not granted may be meant in that protocol: it is never read as a request.
+        persistent = False
+        upgrade = judge_upgrade(head, seen, framing)
+    if upgrade is Upgrade.WEBSOCKET:
+        kept += SWITCHES_TO_WEBSOCKET
+    elif head.minor == 1 and b"te" in seen and tokens(seen[b"te"]) == {b"trailers"}:
+        kept += TAKES_TRAILERS
+    return Admitted(head, kept, framing, persistent, expects, request_id, via, block, upgrade)
 
 
 def _check_size(block: bytes, limits: GatewayOptions) -> Refusal | None:
@@ -255,8 +283,8 @@ def _parse_authority(authority: bytes) -> str | None:
     return host if len(host) <= _MAX_HOST else None
 
 
-def parse_answer(block: bytes, rules: FieldRules, method: str) -> AnswerHead:
-    """A region's head. `block` ends with the empty line.
+def parse_answer(block: bytes, rules: FieldRules, method: str, *, switching: bool = False) -> AnswerHead:
+    """A region's head. `block` ends with the empty line; `switching`: its request has asked for a WebSocket.
 
     Raises `BadAnswerError`: what a region sends is relayed under our name, so it has to be as strict as a request.
     """
@@ -266,10 +294,12 @@ def parse_answer(block: bytes, rules: FieldRules, method: str) -> AnswerHead:
     if not _is_plausible(block):
         raise BadAnswerError("control bytes, bare line ends or folded lines")
     status = int(line[2])
-    if status == 101:
+    if status == 101 and not switching:
         raise BadAnswerError("unsolicited 101")
     try:
         httptools.HttpResponseParser(_SILENT).feed_data(block)
+    except httptools.HttpParserUpgrade:
+        return _switch(line, rules.take_apart(block[line.end() : -2]))
     except httptools.HttpParserError as error:
         raise BadAnswerError(str(error)) from None
     minor = line[1] == b"1"
@@ -286,6 +316,13 @@ def parse_answer(block: bytes, rules: FieldRules, method: str) -> AnswerHead:
         options = tokens(fields.seen[b"connection"])
         persistent = b"close" not in options and (persistent or b"keep-alive" in options)
     return AnswerHead(status, line[3] or b"", kept, body, persistent and body != UNTIL_CLOSE)
+
+
+def _switch(line: re.Match[bytes], fields: Fields) -> AnswerHead:
+    """The head of a 101, which has to grant what was asked for. What follows it ends with its connection."""
+    if line[1] != b"1" or not grants_websocket(fields.seen):
+        raise BadAnswerError("101 that leads to no WebSocket")
+    return AnswerHead(101, line[3] or b"", fields.kept + SWITCHES_TO_WEBSOCKET, UNTIL_CLOSE, persistent=False)
 
 
 def _frame_answer(fields: Fields, status: int, minor: bool) -> int:
@@ -326,10 +363,13 @@ class RequestHeads:
         known = self._verdicts.get(fields)
         if known is None:
             verdict = admit(block, self._rules, self._api_key, self._limits)
-            if isinstance(verdict, Admitted) and len(fields) <= _REMEMBERED_BYTES:
+            if isinstance(verdict, Refusal) or verdict.upgrade is not Upgrade.NONE:
+                # What becomes of a wish to upgrade is a matter of the method, too.
+                return verdict
+            if len(fields) <= _REMEMBERED_BYTES:
                 _remember(self._verdicts, fields, verdict)
             return verdict
-        (_, _, minor, host, authority, api_key), kept, body, persistent, expects, request_id, via, _ = known
+        (_, _, minor, host, authority, api_key), kept, body, persistent, expects, request_id, via, _, _ = known
         head = RequestHead(line[1].decode("ascii"), line[2], minor, host, authority, api_key)
         return Admitted(head, kept, body, persistent, expects, request_id, via, block)
 
@@ -340,6 +380,10 @@ class AnswerHeads:
     def __init__(self, rules: FieldRules) -> None:
         self._rules = rules
         self._parsed: dict[bytes, AnswerHead] = {}
+
+    def parse_switching(self, block: bytes) -> AnswerHead:
+        """The answer to a request that has asked for a WebSocket. Raises `BadAnswerError`."""
+        return parse_answer(block, self._rules, "GET", switching=True)
 
     def parse(self, block: bytes, method: str) -> AnswerHead:
         """As `parse_answer`. Raises `BadAnswerError`."""

@@ -1,36 +1,54 @@
 """The pool: connections to origins, and the requests that wait for one.
 
 The law of the room: one pool per origin (address, TLS name and client certificate all the same), bounded both in its
-connections and in who may wait for one. A connection goes back only if it is clean; the last one used is the next one
-used, so that the others can grow old. Dialling is the only thing here that makes a task.
+connections and in who may wait for one. A connection goes back only if it is clean and leads to where the origin's name
+still points; the last one used is the next one used, so that the others can grow old. While the origin's circuit is
+open nobody is dialled for, but what is connected is used. Dialling is the only thing here that makes a task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import aiohappyeyeballs
-from aiohttp import ThreadedResolver
 
+from router.gateway.breaker import Breaker, State
+from router.gateway.resolving import Name, Names, SystemResolver, in_turn
 from router.gateway.sockets import prepare_upstream
-from router.gateway.upstream import PlainUpstream, TlsUpstream, Upstream
+from router.gateway.tls import client_context
+from router.gateway.upstream import Upstream
+from router.gateway.upstream_tls import TlsUpstream
 from router.model.fault import Fault
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+    from router.gateway.breaker import Permit
     from router.gateway.options import GatewayOptions
+    from router.gateway.resolving import Resolver
     from router.model.region import Endpoint, Origin, TlsFiles
 
 _log = logging.getLogger(__name__)
 
-_AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds before the next address is tried beside the first (RFC 8305 §8)."""
+
+
+_SHOWS_NOTHING: Final = frozenset({Fault.SHUTDOWN, Fault.INTERNAL})
+"""How a dial may end that says nothing of the region."""
+
+_FAULTS: Final[tuple[tuple[type[Exception], Fault], ...]] = (
+    (TimeoutError, Fault.CONNECT_TIMEOUT),
+    (ssl.SSLError, Fault.TLS_FAILED),
+    (OSError, Fault.CONNECT_FAILED),
+)
+"""What a dial raises, the first that fits; anything else is a bug of ours."""
 
 
 class Waiter(Protocol):
@@ -52,13 +70,29 @@ class _Waiting(NamedTuple):
 
 
 class OriginPool:
-    """The connections to one origin. Times are the loop's, in seconds."""
+    """The connections to one origin. Times are the loop's, in seconds; `context` is what TLS is spoken with, if it is.
 
-    def __init__(self, origin: Origin, options: GatewayOptions, dial: Callable[[OriginPool], None]) -> None:
+    `dial` begins to connect; each call leads to one of `dialled` and `not_dialled`, with the permit that it was given.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        options: GatewayOptions,
+        now: Callable[[], float],
+        dial: Callable[[OriginPool, Permit], None],
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.origin = origin
+        self.context = context
+        self.dials = 0
         self.idle: list[Upstream] = []
         self._connections: set[Upstream] = set()
         self._options = options
+        self._breaker = Breaker(options.breaker_failures, options.breaker_open)
+        self._limited = options.max_in_flight < options.pool_size + options.pool_queue
+        self._addresses: frozenset[str] | None = None
+        self._now = now
         self._dial = dial
         self._dialling = 0
         self._waiting: deque[_Waiting] = deque()
@@ -68,15 +102,24 @@ class OriginPool:
         """Connections that are there or being made."""
         return len(self._connections) + self._dialling
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that have a connection or wait for one."""
+        return len(self._connections) - len(self.idle) + len(self._waiting)
+
     def acquire(self, waiter: Waiter, now: float, *, fresh: bool) -> Upstream | None:
         """An idle connection at once, or `None`: then `waiter` is called later. `fresh` forbids a used connection."""
+        if self._limited and self.in_flight >= self._options.max_in_flight:
+            waiter.not_connected(Fault.IN_FLIGHT_FULL)
+            return None
         while self.idle and not fresh:
             upstream = self.idle.pop()
             if upstream.usable:
                 return upstream
             upstream.abort()
-        if self.open >= self._options.pool_size and len(self._waiting) - self._dialling >= self._options.pool_queue:
-            waiter.not_connected(Fault.POOL_FULL)
+        fault = self._refusal()
+        if fault is not None:
+            waiter.not_connected(fault)
             return None
         self._waiting.append(_Waiting(waiter, fresh, now))
         self._dial_if_needed()
@@ -90,7 +133,7 @@ class OriginPool:
     def release(self, upstream: Upstream, now: float) -> None:
         """Take `upstream` back, clean, for the next who waits or for later."""
         upstream.detach()
-        if not upstream.usable:
+        if upstream.retired or not upstream.usable:
             upstream.abort()
             return
         upstream.reused = True
@@ -113,26 +156,48 @@ class OriginPool:
             self.idle.remove(upstream)
         self._dial_if_needed()
 
-    def dialled(self, upstream: Upstream) -> None:
+    def dialled(self, upstream: Upstream, permit: Permit) -> None:
         """A dial has ended with a connection. The one who has waited longest gets it."""
         if not upstream.usable:
             # The region has closed it already; its end may have come before this.
             upstream.abort()
-            self.not_dialled(Fault.CLOSED_EARLY)
+            self.not_dialled(upstream.fault, permit)
             return
         self._dialling -= 1
+        if self._breaker.state is not State.CLOSED:
+            _log.info("%s can be connected to again", self.origin)
+        self._breaker.succeeded()
         self._connections.add(upstream)
+        upstream.retired = self._addresses is not None and upstream.address not in self._addresses
         if self._waiting:
             self._waiting.popleft().waiter.connected(upstream)
+            # The circuit may have kept others from being dialled for.
+            self._dial_if_needed()
         else:
             self.idle.append(upstream)
 
-    def not_dialled(self, fault: Fault) -> None:
+    def not_dialled(self, fault: Fault, permit: Permit) -> None:
         """A dial has failed, for the one who has waited longest: each waits for just one."""
         self._dialling -= 1
+        if fault in _SHOWS_NOTHING:
+            self._breaker.abandoned(permit)
+        else:
+            was = self._breaker.state
+            self._breaker.failed(permit, self._now())
+            if self._breaker.state is State.OPEN and was is State.CLOSED:
+                _log.warning("%s cannot be connected to: its circuit is open", self.origin)
         if self._waiting:
             self._waiting.popleft().waiter.not_connected(fault)
         self._dial_if_needed()
+
+    def move(self, addresses: frozenset[str]) -> None:
+        """The origin's name points to `addresses` alone from now on: what leads elsewhere is closed as it gets idle."""
+        self._addresses = addresses
+        for upstream in self._connections:
+            upstream.retired = upstream.address not in addresses
+        for upstream in [upstream for upstream in self.idle if upstream.retired]:
+            self.idle.remove(upstream)
+            upstream.abort()
 
     def expire(self, now: float) -> None:
         """Close what has been idle for too long: sooner than the region would, and the oldest first. Send away who has
@@ -153,6 +218,12 @@ class OriginPool:
         while self.idle:
             self.idle.pop().abort()
 
+    def _refusal(self) -> Fault | None:
+        """Why a request can't wait for a connection that is to be made or to become idle."""
+        if self.open < self._options.pool_size:
+            return None if self._breaker.admits(self._now()) else Fault.CIRCUIT_OPEN
+        return Fault.POOL_FULL if len(self._waiting) - self._dialling >= self._options.pool_queue else None
+
     def _dial_if_needed(self) -> None:
         """Dial once for each who waits, as far as there is room; an idle connection that nobody may use makes some."""
         while len(self._waiting) > self._dialling:
@@ -161,31 +232,44 @@ class OriginPool:
                     # Its end, `forget`, comes back here.
                     self.idle.pop(0).abort()
                 return
+            permit = self._breaker.begin(self._now())
+            if permit is None:
+                self._send_away()
+                return
             self._dialling += 1
-            self._dial(self)
+            self._dial(self, permit)
+
+    def _send_away(self) -> None:
+        """The circuit is open. Who has queued for a busy connection goes on waiting, but not if there is none."""
+        while len(self._waiting) > self._dialling and not self._connections:
+            waiting = self._waiting.pop()
+            waiting.waiter.not_connected(Fault.CIRCUIT_OPEN)
 
 
 class Pools:
     """All origins' pools, and how their connections are made."""
 
-    def __init__(self, options: GatewayOptions, now: Callable[[], float]) -> None:
+    def __init__(self, options: GatewayOptions, now: Callable[[], float], resolver: Resolver | None = None) -> None:
         self._options = options
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._resolver = ThreadedResolver()
+        self._names = Names(resolver or SystemResolver(), options.resolve_every, now, self._moved)
         self._pools: dict[Origin, OriginPool] = {}
         self._by_endpoint: dict[Endpoint, OriginPool] = {}
         self._contexts: dict[TlsFiles, ssl.SSLContext] = {}
         self._dials: set[asyncio.Task[None]] = set()
 
     def of(self, endpoint: Endpoint) -> OriginPool:
-        """The pool of the origin of `endpoint`: several endpoints may have one."""
+        """The pool of the origin of `endpoint`: several endpoints may have one. The first time it may raise what
+        `router.gateway.tls.client_context` raises.
+        """
         return self._by_endpoint.get(endpoint) or self._find(endpoint)
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle for too long."""
+        """Close what has been idle for too long, and see where the origins are now."""
         for pool in self._pools.values():
             pool.expire(now)
+        self._names.refresh(now)
 
     async def close(self) -> None:
         """Close what is idle and give up dialling."""
@@ -195,82 +279,75 @@ class Pools:
         await asyncio.gather(*dials, return_exceptions=True)
         for pool in self._pools.values():
             pool.close()
-        await self._resolver.close()
+        await self._names.close()
 
     def _find(self, endpoint: Endpoint) -> OriginPool:
         origin = endpoint.origin
         pool = self._pools.get(origin)
         if pool is None:
-            pool = self._pools[origin] = OriginPool(origin, self._options, self._start_dial)
+            context = self._context(origin.tls) if origin.scheme == "https" else None
+            pool = self._pools[origin] = OriginPool(origin, self._options, self._now, self._start_dial, context)
         self._by_endpoint[endpoint] = pool
         return pool
-
-    def _start_dial(self, pool: OriginPool) -> None:
-        task = self._loop.create_task(self._dial(pool), name=f"dial {pool.origin}")
-        self._dials.add(task)
-        task.add_done_callback(self._dials.discard)
-
-    async def _dial(self, pool: OriginPool) -> None:
-        try:
-            async with asyncio.timeout(self._options.connect_timeout):
-                upstream = await self._connect(pool)
-        except asyncio.CancelledError:
-            pool.not_dialled(Fault.SHUTDOWN)
-            raise
-        except TimeoutError:
-            pool.not_dialled(Fault.CONNECT_TIMEOUT)
-        except ssl.SSLError:
-            pool.not_dialled(Fault.TLS_FAILED)
-        except OSError:
-            pool.not_dialled(Fault.CONNECT_FAILED)
-        except Exception:
-            _log.exception("dialling %s failed", pool.origin)
-            pool.not_dialled(Fault.INTERNAL)
-        else:
-            upstream.idle_since = self._now()
-            pool.dialled(upstream)
-
-    async def _connect(self, pool: OriginPool) -> Upstream:
-        """Resolve, race the addresses (RFC 8305), and make the protocol. Raises `OSError`, `ssl.SSLError`."""
-        origin = pool.origin
-        # uvloop has no happy_eyeballs_delay of its own.
-        sock = await aiohappyeyeballs.start_connection(
-            await self._resolve(origin), happy_eyeballs_delay=0.25, interleave=1, loop=self._loop
-        )
-        try:
-            prepare_upstream(sock)
-            if origin.scheme == "http":
-                _, plain = await self._loop.create_connection(
-                    lambda: PlainUpstream(origin, pool, self._loop, sock), sock=sock
-                )
-                return plain
-            _, secured = await self._loop.create_connection(
-                lambda: TlsUpstream(origin, pool, self._loop),
-                sock=sock,
-                ssl=self._context(origin.tls),
-                server_hostname=origin.server_name or origin.host,
-            )
-        except BaseException:
-            sock.close()
-            raise
-        return secured
-
-    async def _resolve(self, origin: Origin) -> list[_AddrInfo]:
-        results = await self._resolver.resolve(origin.host, origin.port, family=socket.AddressFamily.AF_UNSPEC)
-        infos: list[_AddrInfo] = []
-        for result in results:
-            address = (result["host"], result["port"])
-            family = result["family"]
-            full = (*address, 0, 0) if family == socket.AF_INET6 else address
-            infos.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", full))
-        return infos
 
     def _context(self, files: TlsFiles) -> ssl.SSLContext:
         context = self._contexts.get(files)
         if context is None:
-            context = ssl.create_default_context(cafile=files.ca)
-            context.set_alpn_protocols(["http/1.1"])
-            if files.cert is not None:
-                context.load_cert_chain(files.cert, files.key)
-            self._contexts[files] = context
+            context = self._contexts[files] = client_context(files)
         return context
+
+    def _moved(self, name: Name, addresses: frozenset[str]) -> None:
+        for pool in self._pools.values():
+            if (pool.origin.host, pool.origin.port) == name:
+                pool.move(addresses)
+
+    def _start_dial(self, pool: OriginPool, permit: Permit) -> None:
+        task = self._loop.create_task(self._dial(pool, permit), name=f"dial {pool.origin}")
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+
+    async def _dial(self, pool: OriginPool, permit: Permit) -> None:
+        try:
+            async with asyncio.timeout(self._options.connect_timeout):
+                upstream = await self._connect(pool)
+        except asyncio.CancelledError:
+            pool.not_dialled(Fault.SHUTDOWN, permit)
+            raise
+        except Exception as error:
+            fault = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), Fault.INTERNAL)
+            if fault is Fault.INTERNAL:
+                _log.exception("dialling %s failed", pool.origin)
+            else:
+                _log.log(fault.level, "dialling %s failed: %s", pool.origin, str(error) or "no answer in time")
+            pool.not_dialled(fault, permit)
+        else:
+            upstream.idle_since = self._now()
+            pool.dialled(upstream, permit)
+
+    async def _connect(self, pool: OriginPool) -> Upstream:
+        """Resolve, race the addresses (RFC 8305), make the protocol, shake hands. Raises `OSError`, `ssl.SSLError`."""
+        origin = pool.origin
+        addresses = await self._names.addresses(Name(origin.host, origin.port))
+        pool.dials += 1
+        # uvloop has no happy_eyeballs_delay of its own.
+        sock = await aiohappyeyeballs.start_connection(
+            in_turn(addresses, pool.dials), happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, interleave=1, loop=self._loop
+        )
+        try:
+            prepare_upstream(sock)
+            _, upstream = await self._loop.create_connection(lambda: self._make(pool, sock), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        if isinstance(upstream, TlsUpstream):
+            try:
+                await upstream.secured()
+            except BaseException:
+                upstream.abort()
+                raise
+        return upstream
+
+    def _make(self, pool: OriginPool, sock: socket.socket) -> Upstream:
+        if pool.context is None:
+            return Upstream(pool.origin, pool, self._loop, sock)
+        return TlsUpstream(pool.origin, pool, self._loop, sock, pool.context)

@@ -15,6 +15,9 @@ class Recorder(Protocol):
     def record(self, record: Record) -> None:
         """A request has ended."""
 
+    def turned_away(self) -> None:
+        """A connection was reset at once, because its client has as many as it may."""
+
     def entered(self, region: RegionName) -> None:
         """A request goes out to `region`."""
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from router.gateway.bodies import Body
     from router.gateway.client import ClientConnection
     from router.gateway.exchange import Exchange
+    from router.gateway.guests import Guest
     from router.gateway.heads import Admitted
+    from router.gateway.tunnel import Tunnel
     from router.model.fault import Fault
 
 
@@ -20,7 +22,9 @@ class Request:
     """Mutable on purpose, and owned by one connection: each step writes down what it found.
 
     - `upload`: the reader of its body, shared by whoever reads on; `received`: its bytes so far, where chunked.
-    - `retried`: a reused connection died under it, and it is on its second one.
+    - `retried`: it is sent for the second time: a reused connection died under it, or a region disowned it.
+    - `kept`: its body as it is framed for a region, as long as all that came of it is in hand; then `None`.
+    - `guest`: who it counts for, `None` for nobody.
     - `status`: what the client was told, 0 while it has been told nothing.
     """
 
@@ -31,6 +35,8 @@ class Request:
         "exchange",
         "fault",
         "fetching",
+        "guest",
+        "kept",
         "over",
         "received",
         "region",
@@ -50,7 +56,8 @@ class Request:
         self.upload = upload
         self.request_id = request_id
         self.started = started
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | Tunnel | None = None
+        self.guest: Guest | None = None
         self.fetching: asyncio.Task[None] | None = None
         self.decision = "refuse"
         self.region = ""
@@ -58,5 +65,6 @@ class Request:
         self.status = 0
         self.fault: Fault | None = None
         self.received = 0
+        self.kept: bytes | None = b""
         self.retried = False
         self.over = False

@@ -41,6 +41,7 @@ class Wire(NamedTuple):
     """How an answer of ours is put on the wire: what the exchange it belongs to knows of its client.
 
     - `block`: the request's head, empty if none was admitted; `closes`: whether the connection ends behind it.
+    - `cors`: the fields that let a page of another origin read it, as lines.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Wire(NamedTuple):
     request_id: bytes
     via: bytes
     closes: bool
+    cors: bytes = b""
 
 
 def problem_answer(
@@ -91,6 +93,11 @@ def redirect_answer(location: bytes, wire: Wire) -> bytes:
 def options_answer(wire: Wire) -> bytes:
     """The answer to `OPTIONS *`, which asks about this server and no resource."""
     return _answer(204, ["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"], b"", wire)
+
+
+def preflight_answer(allowed: bytes, wire: Wire) -> bytes:
+    """The answer to a preflight in its region's place. `allowed` are the lines that say what the page may send."""
+    return _answer(204, ["Cache-Control: no-store"], b"", wire._replace(cors=wire.cors + allowed))
 
 
 def lock_retry_after(transfer: RunningTransfer, now: float, spread: float) -> int:
@@ -146,7 +153,7 @@ def _answer(status: int, lines: list[str], payload: bytes, wire: Wire) -> bytes:
     head = f"HTTP/1.1 {status} {reason_of(status)}\r\nDate: {formatdate(usegmt=True)}\r\n" + "".join(
         f"{line}\r\n" for line in lines
     )
-    own = b"X-Request-ID: %b\r\nVia: 1.1 %b\r\n" % (wire.request_id, wire.via)
+    own = b"%bX-Request-ID: %b\r\nVia: 1.1 %b\r\n" % (wire.cors, wire.request_id, wire.via)
     ended = connection_line(wire.minor, closes=wire.closes) + b"\r\n"
     return head.encode("ascii") + own + ended + (b"" if wire.method == "HEAD" else payload)
 

@@ -15,6 +15,7 @@ USER_TIMEOUT_MS: Final = 20_000
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _TCP_CLOSE: Final = 7
+_TCP_CLOSE_WAIT: Final = 8
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _BYTES_ACKED_AT: Final = 120
 _INFO_SIZE: Final = 128
@@ -44,10 +45,20 @@ def reset_on_close(sock: Socket) -> None:
 
 
 def was_reset(sock: Socket) -> bool:
-    """Whether the peer has reset the connection: the transport does not notice while its reading is paused."""
-    if _TCP_INFO is None:
-        return False
-    return sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[:1] == bytes([_TCP_CLOSE])
+    """Whether the peer has reset the connection: the transport does not notice while its reading is paused.
+
+    It looks the same once both sides have sent their FIN, and all of it has been delivered.
+    """
+    return _state(sock) == _TCP_CLOSE
+
+
+def has_ended(sock: Socket) -> bool:
+    """Whether the peer has reset the connection or sent its FIN, be it behind bytes that nobody has read."""
+    return _state(sock) in {_TCP_CLOSE, _TCP_CLOSE_WAIT}
+
+
+def _state(sock: Socket) -> int | None:
+    return None if _TCP_INFO is None else sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0]
 
 
 def acknowledged(sock: Socket) -> int:

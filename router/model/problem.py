@@ -56,6 +56,9 @@ class Problem(Enum):
     REGION_UNAVAILABLE = Spec(
         "region-unavailable", 503, 9513, "Region overloaded", "The region cannot take more requests right now.", 1
     )
+    CLIENT_BUSY = Spec(
+        "client-busy", 503, 9523, "Too many at a time", "Too many requests of this client are under way here.", 1
+    )
     MISDIRECTED = Spec("misdirected", 421, 9421, "Misdirected request", "This host is not served here.")
     NO_SERVICE = Spec("no-service", 404, 9414, "No such service", "There is no service under this path of this host.")
     WORKSPACE_CONFLICT = Spec(

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from router.routing.values import Located, RequestHead, Target
 
 
-def decide(head: RequestHead, target: Target, located: Located, table: RoutingTable) -> Decision:
-    """What to do with the request. See the table above."""
+def decide(
+    head: RequestHead, target: Target, located: Located, table: RoutingTable, *, may_redirect: bool = True
+) -> Decision:
+    """What to do with the request. See the table above. What may not be redirected is proxied instead."""
     if target.workspace and located.subdomain_workspace not in (None, target.workspace):
         return Refuse(Problem.WORKSPACE_CONFLICT)
     named = names_workspace(target, located)
@@ -55,7 +57,7 @@ def decide(head: RequestHead, target: Target, located: Located, table: RoutingTa
         region = _region_without_workspace(target, located, route, table)
         if region not in table.regions:
             return Refuse(Problem.REGION_UNAVAILABLE)
-    return _reach(region, head, target, located, route=route, table=table)
+    return _reach(region, head, target, located, route=route, table=table, may_redirect=may_redirect)
 
 
 def names_workspace(target: Target, located: Located) -> bool:
@@ -82,7 +84,14 @@ def _region_without_workspace(target: Target, located: Located, route: Route | N
 
 
 def _reach(
-    region: RegionName, head: RequestHead, target: Target, located: Located, *, route: Route | None, table: RoutingTable
+    region: RegionName,
+    head: RequestHead,
+    target: Target,
+    located: Located,
+    *,
+    route: Route | None,
+    table: RoutingTable,
+    may_redirect: bool,
 ) -> Proxy | Redirect:
     """Proxy to `region`, or redirect there where policy says so and it would lead somewhere else."""
     service = target.service
@@ -92,6 +101,7 @@ def _reach(
     subdomain_known = located.subdomain_workspace is not None
     if (
         action is Action.REDIRECT
+        and may_redirect
         and region != table.policy.home
         and endpoint.public_url.host != head.host
         and not (subdomain_known and target.workspace is None)

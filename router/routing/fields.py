@@ -12,6 +12,7 @@ validated before (`router.gateway.heads`), so that here a line is a line.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
+        b"http2-settings",
         b"keep-alive",
         b"proxy-authenticate",
         b"proxy-authorization",
@@ -41,6 +43,7 @@ PROTECTED: Final = frozenset(
         b"age",
         b"authorization",
         b"cache-control",
+        b"cdn-loop",
         b"content-length",
         b"content-type",
         b"cookie",
@@ -60,9 +63,16 @@ PROTECTED: Final = frozenset(
 )
 """What a `Connection` field can never nominate away, whoever sends it."""
 
-_SEEN_IN_REQUEST: Final = frozenset({b"content-length", b"expect", b"host", b"via"})
+_SEEN_IN_REQUEST: Final = frozenset({b"cdn-loop", b"content-length", b"expect", b"host", b"via"})
 _SET_IN_ANSWER: Final = frozenset({b"x-request-id", b"x-router-hint", b"x-router-region", b"x-router-region-url"})
 _SEEN_IN_ANSWER: Final = frozenset({b"content-length"})
+
+
+class Underscores(StrEnum):
+    """What is done with a field whose name would mean something if `_` were read as `-`."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
 
 
 class Fields(NamedTuple):
@@ -83,6 +93,7 @@ class FieldRules:
         self._removed = frozenset(removed)
         self._protected = PROTECTED | frozenset(protected)
         names = sorted(self._removed | frozenset(seen))
+        self._known = self._protected | frozenset(names)
         self._found = re.compile(rb"(?:\A|\n)(" + b"|".join(map(re.escape, names)) + rb"):[ \t]*([^\r]*)\r")
 
     def take_apart(self, block: bytes) -> Fields:
@@ -108,6 +119,19 @@ class FieldRules:
             kept = self._remove_nominated(kept, seen[b"connection"])
         return Fields(kept, seen)
 
+    def drop_shadows(self, block: bytes) -> bytes:
+        """`block` without the fields that a backend which reads `_` as `-` (CGI, WSGI) would take for one of these.
+
+        `Content_Length`, `X_Api_Key` or `X_Forwarded_For` pass as strangers here and mean something there.
+        """
+        return _UNDERSCORED.sub(lambda match: b"" if self._is_shadow(match[1].lower()) else match[0], block)
+
+    def _is_shadow(self, name: bytes) -> bool:
+        if name in self._known:
+            return False  # an API key's own field may have such a name
+        read = name.replace(b"_", b"-")
+        return read in self._known or read.startswith(_OUR_PREFIXES)
+
     def _remove_nominated(self, kept: bytes, connection: list[bytes]) -> bytes:
         nominated = tokens(connection) - HOP_BY_HOP - self._protected - _OPTIONS
         if not nominated:
@@ -118,11 +142,19 @@ class FieldRules:
 
 
 _OPTIONS: Final = frozenset({b"close", b"keep-alive", b""})
+_HOP: Final = re.compile(rb"[ \t;]+")
+_UNDERSCORED: Final = re.compile(rb"(?m)^([^:\n]*_[^:\n]*):[^\n]*\n")
+_OUR_PREFIXES: Final = (b"x-forwarded-", b"x-router-", b"x-workspace-")
 
 
 def tokens(values: Iterable[bytes]) -> frozenset[bytes]:
     """The members of a comma-separated list of tokens, lower-cased."""
     return frozenset(token.strip(b" \t") for token in b",".join(values).lower().split(b","))
+
+
+def has_passed(hops: Iterable[bytes], own: bytes) -> bool:
+    """Whether `own` (in lower case) is among those that Via (RFC 9110 §7.6.3) or CDN-Loop (RFC 8586) names."""
+    return any(own in _HOP.split(entry) for entry in tokens(hops))
 
 
 def request_rules(api_key_header: str) -> FieldRules:
@@ -131,6 +163,14 @@ def request_rules(api_key_header: str) -> FieldRules:
     # Host is removed because it is set anew, in the first line as RFC 9112 §3.2 advises.
     removed = HOP_BY_HOP | FORWARDED | {b"host"}
     return FieldRules(seen=_SEEN_IN_REQUEST | {key}, removed=removed, protected={key})
+
+
+def forbidden_trailers(api_key_header: str) -> frozenset[bytes]:
+    """What must not come behind a body, either way: it would frame, route or authenticate what was decided on already,
+    or pass for what the router says itself (RFC 9110 §6.5.1).
+    """
+    ours = HOP_BY_HOP | FORWARDED | _SET_IN_ANSWER | {api_key_header.encode("ascii")}
+    return ours | (PROTECTED - {b"date", b"age"})
 
 
 def answer_rules() -> FieldRules:

@@ -82,12 +82,18 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is decided where the directory leaves a choice."""
+    """What is decided where the directory leaves a choice.
+
+    - `stale_statuses`: with these a region says that a workspace is not its own.
+    - `hide_regions`: a region's Location that names itself is told as the client would write it.
+    """
 
     home: RegionName
     unknown_workspace: Unknown = Unknown.HOME
     disclose_region: Disclose = Disclose.SUCCESS
     routes: tuple[Route, ...] = ()
+    stale_statuses: frozenset[int] = frozenset({421})
+    hide_regions: bool = False
 
 
 class HostView(NamedTuple):

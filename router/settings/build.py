@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from router.directory.options import DirectoryOptions
+from router.gateway.cors import Cors
 from router.gateway.options import GatewayOptions
 from router.model.region import Endpoint, Origin, Region, RegionName, ServiceName, TlsFiles
 from router.routing.table import Policy, Prefix, Route, RoutingTable, Service
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from router.model.region import PublicUrl
     from router.settings.grammar import OriginUrl
     from router.settings.problems import ConfigProblem
-    from router.settings.schema import DirectoryTable, Document, GatewayTable, PolicyTable, TlsTable
+    from router.settings.schema import CorsTable, DirectoryTable, Document, GatewayTable, PolicyTable, TlsTable
 
 Value = TypeVar("Value")
 
@@ -30,7 +31,7 @@ def build(document: Document, folder: Path, warnings: tuple[ConfigProblem, ...])
     return Settings(
         listen=document.gateway.listen,
         ops_listen=document.ops.listen,
-        gateway=build_gateway(document.gateway),
+        gateway=replace(build_gateway(document.gateway), cors=build_cors(document.cors)),
         directory=build_directory(document.directory, folder),
         table=build_table(document, folder),
         warnings=warnings,
@@ -38,9 +39,30 @@ def build(document: Document, folder: Path, warnings: tuple[ConfigProblem, ...])
 
 
 def build_gateway(table: GatewayTable) -> GatewayOptions:
-    """Timeouts are `[gateway.timeouts]` with `_timeout` behind their names; limits have the same names."""
+    """Timeouts are `[gateway.timeouts]` with `_timeout` behind their names; the rest has the same names."""
     timeouts = {f"{name}_timeout": value for name, value in table.timeouts.model_dump().items()}
-    return GatewayOptions(**timeouts, **table.limits.model_dump())
+    return GatewayOptions(
+        **timeouts,
+        **table.limits.model_dump(),
+        **table.upstream.model_dump(),
+        trusted_proxies=table.trusted_proxies,
+        forwarded=table.forwarded,
+        underscore_fields=table.underscore_fields,
+    )
+
+
+def build_cors(table: CorsTable) -> Cors | None:
+    """`None` where nobody's pages may read anything."""
+    if not table.allow_origins:
+        return None
+    return Cors(
+        origins=table.allow_origins,
+        credentials=table.allow_credentials,
+        methods=table.allow_methods,
+        headers=table.allow_headers,
+        exposed=table.expose_headers,
+        max_age=table.max_age,
+    )
 
 
 def build_directory(table: DirectoryTable, folder: Path) -> DirectorySettings:
@@ -142,7 +164,14 @@ def _policy(table: PolicyTable) -> Policy:
         )
         for route in table.routes
     )
-    return Policy(RegionName(table.home), table.unknown_workspace, table.disclose_region, routes)
+    return Policy(
+        RegionName(table.home),
+        table.unknown_workspace,
+        table.disclose_region,
+        routes,
+        frozenset(table.stale_statuses),
+        table.hide_regions,
+    )
 
 
 def _present(value: Value | None) -> Value:

@@ -11,7 +11,8 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from router.routing.table import Action
+from router.routing.table import Action, Disclose
+from router.settings.certificates import certificate_faults
 from router.settings.problems import did_you_mean, quote, show_place
 from router.settings.resolve import resolve
 
@@ -146,6 +147,21 @@ def check_listeners(document: Document, findings: Findings) -> None:
             seen.append((place, address))
 
 
+def check_trust(document: Document, findings: Findings) -> None:
+    """Credentials are for origins that have a name; what undoes a promise is said aloud."""
+    cors = document.cors
+    if cors.allow_credentials and "*" in cors.allow_origins:
+        text = "browsers accept no credentials from an answer that is for everybody"
+        findings.problem(("cors", "allow_origins"), text, "name the origins, or set allow_credentials = false")
+    for index, network in enumerate(document.gateway.trusted_proxies):
+        if network.prefixlen == 0:
+            text = "anybody can say that a request comes from somebody else"
+            findings.warn(("gateway", "trusted_proxies", index), text, "name the load balancers' own addresses")
+    if document.policy.hide_regions and document.policy.disclose_region is not Disclose.NEVER:
+        text = "regions are hidden in Location, and told in X-Router-Region"
+        findings.warn(("policy", "disclose_region"), text, 'set it to "never"')
+
+
 def check_numbers(document: Document, findings: Findings) -> None:
     """Numbers that only make sense together."""
     directory = document.directory
@@ -169,16 +185,26 @@ CHECKS: Final[tuple[Callable[[Document, Findings], None], ...]] = (
     check_origins,
     check_tls,
     check_listeners,
+    check_trust,
     check_numbers,
 )
 
 
 def check_files(document: Document, folder: Path, findings: Findings) -> None:
-    """Every file that is named can be read. The directory's own file may not exist yet."""
+    """Every file that is named can be read and used. The directory's own file may not exist yet."""
     for place, tls in _tls_tables(document):
-        for name, file in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
-            if file is not None and (reason := _unreadable(folder / file)):
+        files = {name: folder / file for name, file in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)) if file}
+        readable = {}
+        for name, file in files.items():
+            if reason := _unreadable(file):
                 findings.problem((*place, name), f"the file cannot be read ({reason})", "name a readable PEM file")
+            else:
+                readable[name] = file
+        if not {"cert", "key"} & files.keys() <= readable.keys():
+            # Neither can be judged without the other.
+            readable = {name: file for name, file in readable.items() if name == "ca"}
+        for fault in certificate_faults(**readable):
+            findings.problem((*place, fault.name), fault.text, fault.mend)
 
 
 def _check_route(place: Place, route: RouteTable, findings: Findings) -> None:

@@ -58,6 +58,8 @@ def _text(value: object) -> str:
         return value.text
     if isinstance(value, re.Pattern):
         return str(value.pattern)
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

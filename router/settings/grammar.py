@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from router.model.region import DEFAULT_PORTS, PublicUrl
@@ -196,6 +197,27 @@ def read_id_template(text: str) -> Template:
     if template.pattern.groups != 1:
         raise GrammarError("the template does not say where the id stands", "put {workspace} in the id's place")
     return template
+
+
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """`10.0.0.0/8`, `fd00::/8`, or one address. Raises `GrammarError`."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        mend = 'write the network\'s own address and its length, as in "10.0.0.0/8", or one address'
+        raise GrammarError(f"{quote(text)} is not a block of addresses", mend) from error
+
+
+def read_web_origin(text: str) -> str:
+    """`https://app.example.com` as browsers serialize it, or `*`. Raises `GrammarError`."""
+    return text if text == "*" else str(read_public_url(text))
+
+
+def read_field_name(text: str) -> str:
+    """A field's name as it stands. Raises `GrammarError`."""
+    if not _TOKEN.fullmatch(text) or text == "*":
+        raise GrammarError(f"{quote(text)} is not the name of a header field", 'write names like "Retry-After"')
+    return text
 
 
 def read_header_name(text: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "REGION_ROUTER__"
 _FILE: Final = "_file"
+_FLAGS: Final = {"true": True, "false": False}
 _LARGEST: Final = 1 << 20
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{0,18})?(?:[eE][+-]?[0-9]{1,3})?")
@@ -140,7 +141,12 @@ def _read_file(name: str) -> str:
 def _read_value(text: str, annotation: Annotation) -> object:
     bare = unwrap(annotation)
     if (item := item_of(bare)) is not None:
-        return _read_list(text.strip(), of_tables=is_table(unwrap(item)))
+        listed = _read_list(text.strip(), of_tables=is_table(unwrap(item)))
+        return [_read_value(each, item) if isinstance(each, str) else each for each in listed]
+    if bare is bool:
+        if text.strip() not in _FLAGS:
+            raise _UnreadableError("is neither true nor false", "write true or false")
+        return _FLAGS[text.strip()]
     if bare is float:
         if not _NUMBER.fullmatch(text.strip()):
             raise _UnreadableError("is not a number", "write one, as in 2.5")

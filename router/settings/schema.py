@@ -14,8 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from router.directory.options import DirectoryOptions
+from router.gateway.cors import EVERYBODY
 from router.gateway.options import GatewayOptions
+from router.gateway.trust import Network
 from router.model.region import PublicUrl
+from router.routing.fields import Underscores
 from router.routing.table import (
     DEFAULT_TEMPLATES,
     DEFAULT_WORKSPACE_ID,
@@ -55,6 +58,9 @@ def _reads(read: Callable[[str], Value]) -> PlainValidator:
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False), Notation("seconds")]
 Count = Annotated[int, Field(ge=1, le=10_000_000), Notation("number")]
 Bytes = Annotated[int, Field(ge=256, le=2**30), Notation("bytes")]
+Rate = Annotated[int, Field(ge=0, le=2**20), Notation("bytes/s")]
+Flag = Annotated[bool, Notation("`true` or `false`")]
+ErrorStatus = Annotated[int, Field(ge=400, le=599), Notation("status")]
 
 Listener = Annotated[Address, _reads(grammar.read_address), Notation("`host:port`")]
 Text = Annotated[str, _reads(grammar.read_text), Notation("text")]
@@ -70,12 +76,16 @@ Path = Annotated[bytes, _reads(grammar.read_path), Notation("path")]
 Origin = Annotated[OriginUrl, _reads(grammar.read_origin), Notation("URL without path")]
 Public = Annotated[PublicUrl, _reads(grammar.read_public_url), Notation("URL without path")]
 ServerName = Annotated[str, _reads(grammar.read_server_name), Notation("host")]
+Proxies = Annotated[Network, _reads(grammar.read_network), Notation("CIDR block")]
+WebOrigin = Annotated[str, _reads(grammar.read_web_origin), Notation("origin")]
+FieldName = Annotated[str, _reads(grammar.read_field_name), Notation("field name")]
 Method = Annotated[str, _reads(grammar.read_method), Notation("method")]
 RegionKey = Annotated[str, Notation("region")]
 ServiceKey = Annotated[str, Notation("service")]
 
 Listeners = Annotated[tuple[Listener, ...], Field(strict=False, min_length=1)]
 _GATEWAY: Final = GatewayOptions()
+_CORS: Final = EVERYBODY
 _DIRECTORY: Final = DirectoryOptions()
 DEFAULT_API_KEY_HEADER: Final = "X-Api-Key"
 
@@ -107,6 +117,9 @@ class TimeoutsTable(Table):
     upstream_idle: Seconds = Field(
         default=_GATEWAY.upstream_idle_timeout, description="no byte of an answer's body comes from the region"
     )
+    tunnel_idle: Seconds = Field(
+        default=_GATEWAY.tunnel_idle_timeout, description="no byte of a WebSocket comes from either side"
+    )
     pool_idle: Seconds = Field(
         default=_GATEWAY.pool_idle_timeout,
         description="an idle connection to an origin is kept so long (less than the region keeps it)",
@@ -129,12 +142,33 @@ class LimitsTable(Table):
     pool_queue: Count = Field(
         default=_GATEWAY.pool_queue, description="requests that may wait for a connection, per origin"
     )
+    max_in_flight: Count = Field(
+        default=_GATEWAY.max_in_flight,
+        description="requests that are answered or wait for a connection, per origin; one more is 503",
+    )
     max_request_line: Bytes = Field(default=_GATEWAY.max_request_line, description="a request line; longer is 414")
     max_head: Bytes = Field(default=_GATEWAY.max_head, description="a whole request head; larger is 431")
     max_field: Bytes = Field(default=_GATEWAY.max_field, description="one header field; longer is 431")
     max_fields: Count = Field(default=_GATEWAY.max_fields, description="header fields of a request; more is 431")
     max_body: Annotated[int, Field(ge=0, le=2**62), Notation("bytes")] | None = Field(
         default=_GATEWAY.max_body, description="a request's body; larger is 413. Not set: no limit"
+    )
+    min_body_rate: Rate = Field(
+        default=_GATEWAY.min_body_rate,
+        description="a body that comes more slowly over `body_idle` is 408, an answer that is read more slowly over "
+        "`write_idle` is cut. 0: any rate",
+    )
+    max_requests_per_connection: Count = Field(
+        default=_GATEWAY.max_requests_per_connection,
+        description="requests on one client connection; it is closed behind the answer to the last",
+    )
+    max_connections_per_client: Count = Field(
+        default=_GATEWAY.max_connections_per_client,
+        description="connections of one client address (IPv6: of its /64); one more is reset at once",
+    )
+    max_in_flight_per_client: Count = Field(
+        default=_GATEWAY.max_in_flight_per_client,
+        description="requests of one client address under way at a time; one more is 503",
     )
     upstream_max_head: Bytes = Field(default=_GATEWAY.upstream_max_head, description="the head of a region's answer")
     upstream_max_fields: Count = Field(
@@ -145,6 +179,23 @@ class LimitsTable(Table):
     )
 
 
+class UpstreamTable(Table):
+    """`[gateway.upstream]`: how origins are found, and when they are given up for a while."""
+
+    resolve_every: Seconds = Field(
+        default=_GATEWAY.resolve_every,
+        description="between two lookups of an origin's name; connections to addresses that are gone are drained",
+    )
+    breaker_failures: Count = Field(
+        default=_GATEWAY.breaker_failures,
+        description="so many failed connects to an origin in a row open its circuit; no answer counts as one",
+    )
+    breaker_open: Seconds = Field(
+        default=_GATEWAY.breaker_open,
+        description="an open circuit answers 503 for so long, then one request tries to connect",
+    )
+
+
 class GatewayTable(Table):
     """`[gateway]`: the data plane."""
 
@@ -152,8 +203,22 @@ class GatewayTable(Table):
         default=(Address("127.0.0.1", 8080),),
         description="where clients connect; IPv6 in brackets, port 0 lets the kernel choose",
     )
+    trusted_proxies: Annotated[tuple[Proxies, ...], Field(strict=False)] = Field(
+        default=_GATEWAY.trusted_proxies,
+        description="whose `X-Forwarded-*` are kept and appended to; everybody else's are replaced. The client is the "
+        "right-most address of `X-Forwarded-For` that is not in here",
+    )
+    forwarded: Flag = Field(
+        default=_GATEWAY.forwarded, description="regions get `Forwarded` (RFC 7239) besides `X-Forwarded-*`"
+    )
+    underscore_fields: Annotated[Underscores, Field(strict=False)] = Field(
+        default=_GATEWAY.underscore_fields,
+        description="a field whose name would frame, route, authenticate or be one of ours if `_` were read as `-` "
+        "(`Content_Length`, `X_Api_Key`): the request is refused (400), or the field is dropped",
+    )
     timeouts: TimeoutsTable = TimeoutsTable()
     limits: LimitsTable = LimitsTable()
+    upstream: UpstreamTable = UpstreamTable()
 
 
 class OpsTable(Table):
@@ -238,7 +303,39 @@ class PolicyTable(Table):
     disclose_region: Annotated[Disclose, Field(strict=False)] = Field(
         default=Disclose.SUCCESS, description="which answers name the region: a region's 2xx, all, none"
     )
+    stale_statuses: Annotated[tuple[ErrorStatus, ...], Field(strict=False)] = Field(
+        default=(421,),
+        description="with these a region says that a workspace is not its own: the placement is refreshed, and if it "
+        "has changed, the request is sent there, once",
+    )
+    hide_regions: Flag = Field(
+        default=False,
+        description="a region's `Location` that names its own origin or public URL is told with the client's host",
+    )
     routes: Annotated[tuple[RouteTable, ...], Field(strict=False)] = ()
+
+
+class CorsTable(Table):
+    """`[cors]`: what browsers may read of the router's own answers. A region's are passed on as they came."""
+
+    allow_origins: Annotated[tuple[WebOrigin, ...], Field(strict=False)] = Field(
+        default=_CORS.origins,
+        description="whose pages: `https://app.example.com`, or `*` for all. Empty: no CORS at all",
+    )
+    allow_credentials: Flag = Field(default=_CORS.credentials, description="pages may send cookies along; not with `*`")
+    allow_methods: Annotated[tuple[Method, ...], Field(strict=False)] = Field(
+        default=_CORS.methods,
+        description="what a preflight is told that the region can't be asked for, as the next two are",
+    )
+    allow_headers: Annotated[tuple[FieldName, ...], Field(strict=False)] = Field(
+        default=_CORS.headers, description="fields that pages may send"
+    )
+    max_age: Annotated[int, Field(ge=0, le=86_400), Notation("seconds")] = Field(
+        default=_CORS.max_age, description="browsers may remember that so long"
+    )
+    expose_headers: Annotated[tuple[FieldName, ...], Field(strict=False)] = Field(
+        default=_CORS.exposed, description="fields of an answer that pages may read"
+    )
 
 
 class ServiceTable(Table):
@@ -295,5 +392,6 @@ class Document(Table):
     directory: DirectoryTable = DirectoryTable()
     identify: IdentifyTable = IdentifyTable()
     policy: PolicyTable = PolicyTable()
+    cors: CorsTable = CorsTable()
     services: dict[str, ServiceTable] = {}
     regions: dict[str, RegionTable] = {}

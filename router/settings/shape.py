@@ -30,6 +30,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "string_type": ("must be text", "write it in quotes"),
     "string_unicode": ("is not valid text", "write it in UTF-8"),
     "float_type": ("must be a number", "write it without quotes, as in 2.5"),
+    "bool_type": ("must be true or false", "write it without quotes"),
     "int_type": ("must be a whole number", "write it without quotes and without a fraction, as in 256"),
     "finite_number": ("must be a finite number", "write it out, as in 2.5"),
     "tuple_type": ("must be a list", 'write it in brackets, as in ["…"]'),

@@ -31,13 +31,20 @@ DURATION: Final = MetricSpec(
     "router_request_duration_seconds",
     "histogram",
     ("region", "decision"),
-    "Seconds from the arrival of a request's head to the end of its answer, the region's time included.",
+    "Seconds from the arrival of a request's head to the end of its answer, the region's time included. WebSockets are "
+    "left out.",
 )
 IN_FLIGHT: Final = MetricSpec(
     "router_requests_in_flight",
     "gauge",
     ("region",),
     "Requests that are on their way to a region or back.",
+)
+TURNED_AWAY: Final = MetricSpec(
+    "router_connections_turned_away_total",
+    "counter",
+    (),
+    "Connections that were reset at once, because their client address has as many as it may.",
 )
 LOOKUPS: Final = MetricSpec(
     "router_directory_lookups_total",
@@ -70,7 +77,7 @@ BUILD_INFO: Final = MetricSpec(
     "Always 1; the labels say what is running.",
 )
 
-CATALOGUE: Final = (REQUESTS, DURATION, IN_FLIGHT, LOOKUPS, CACHE_ENTRIES, FEED_LAG, FAULTS, BUILD_INFO)
+CATALOGUE: Final = (REQUESTS, DURATION, IN_FLIGHT, TURNED_AWAY, LOOKUPS, CACHE_ENTRIES, FEED_LAG, FAULTS, BUILD_INFO)
 
 
 def metrics_table() -> str:

@@ -38,6 +38,7 @@ from router.telemetry.catalogue import (
     IN_FLIGHT,
     LOOKUPS,
     REQUESTS,
+    TURNED_AWAY,
 )
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Metrics:
         self._regions = tuple(regions)
         self._gauges = gauges
         self._in_flight = dict.fromkeys((*self._regions, _NO_REGION), 0)
+        self._turned_away = 0
         self._lookups: dict[str, int] = dict.fromkeys(SOURCES, 0)
         self._faults = {(region, fault): 0 for region in self._in_flight for fault in COUNTED_FAULTS}
         self._durations = {(region, decision): _Durations() for region in self._in_flight for decision in DECISIONS}
@@ -140,6 +142,10 @@ class Metrics:
         if fault is not None and fault.side is not Side.CLIENT:
             self._faults[region if region in self._in_flight else _NO_REGION, fault] += 1
 
+    def turned_away(self) -> None:
+        """A connection was reset at once, because its client has as many as it may."""
+        self._turned_away += 1
+
     def entered(self, region: str) -> None:
         """One more request is in flight; `region` as its record will have it."""
         self._in_flight[region if region in self._in_flight else _NO_REGION] += 1
@@ -156,6 +162,9 @@ class Metrics:
         for region, number in self._in_flight.items():
             in_flight.add_metric((region or NONE,), number)
         yield in_flight
+        turned_away = CounterMetricFamily(TURNED_AWAY.name, TURNED_AWAY.meaning)
+        turned_away.add_metric((), self._turned_away)
+        yield turned_away
         lookups = CounterMetricFamily(LOOKUPS.name, LOOKUPS.meaning, labels=LOOKUPS.labels)
         for source, number in self._lookups.items():
             lookups.add_metric((source,), number)
@@ -202,5 +211,7 @@ class Metrics:
         key = (*place, method if method in METHODS else OTHER, status if known else _ODD_STATUS)
         requests = self._requests.get(key)
         if requests is None:
-            requests = self._requests[key] = _Requests(self._durations.setdefault(place, _Durations()))
+            # How long a tunnel lasts is its client's choice: it would only hide how long answers take.
+            shown = self._durations.setdefault(place, _Durations()) if status != 101 else _Durations()
+            requests = self._requests[key] = _Requests(shown)
         return requests

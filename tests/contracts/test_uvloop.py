@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RESET = struct.pack("ii", 1, 0)
 TCP_CLOSE = 7
+TCP_CLOSE_WAIT = 8
 PATIENCE = 10.0
 """Seconds after which what should have happened at once is taken to have failed."""
 PLENTY = b"x" * 16_000_000
@@ -160,6 +161,36 @@ async def tcp_info_tells_of_a_reset_while_reading_is_paused() -> None:
     await peer.lost.wait()
 
 
+async def tcp_info_tells_of_a_fin_behind_bytes_that_nobody_reads() -> None:
+    peer, bare = await accepted()
+    peer.transport.pause_reading()
+    bare.send(b"unread")
+    bare.close()
+    assert peer.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE_WAIT
+    assert not peer.lost.is_set()
+    peer.transport.abort()
+    await peer.lost.wait()
+
+
+async def a_connection_can_be_reset_as_soon_as_it_is_made() -> None:
+    peer = Peer()
+
+    def reset(transport: asyncio.BaseTransport) -> None:
+        peer.transport = cast(asyncio.Transport, transport)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        peer.transport.abort()
+
+    peer.connection_made = reset  # type: ignore[method-assign]  # acts at the very moment
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: peer, "127.0.0.1", 0)
+    bare = socket.socket()
+    bare.setblocking(False)
+    await loop.sock_connect(bare, server.sockets[0].getsockname())
+    assert await end_of(bare) == "reset"
+    await peer.lost.wait()
+    server.close()
+
+
 async def tcp_info_counts_what_the_peer_has_acknowledged() -> None:
     peer, bare = await accepted()
     peer.transport.write(b"x" * 1000)
@@ -290,6 +321,8 @@ CASES = [
     abort_with_linger_discards_what_was_written,
     a_connection_is_lost_before_its_socket_is_closed,
     tcp_info_tells_of_a_reset_while_reading_is_paused,
+    tcp_info_tells_of_a_fin_behind_bytes_that_nobody_reads,
+    a_connection_can_be_reset_as_soon_as_it_is_made,
     tcp_info_counts_what_the_peer_has_acknowledged,
     pausing_stops_delivery_at_once_and_resuming_loses_nothing,
     a_socket_can_be_written_while_its_transport_reads,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import time
 import tomllib
@@ -21,6 +20,7 @@ from router.directory.sqlite.store import SqliteStore
 from router.directory.store import KeyDraft
 from router.model.region import RegionName
 from tests.demo.running import W, answer_on
+from tests.programs import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,8 +189,8 @@ def test_when_the_transfer_completes_the_same_url_answers_from_the_destination_w
     assert answer.json["region"] == "us"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the tour is made of curl commands")
 def test_the_tour_pasted_into_a_shell_shows_what_it_says(own_demo: Demo) -> None:
+    require_program("curl")
     script = "\n".join(own_demo.commands)
     shown = subprocess.run(["/bin/sh", "-c", script], check=True, capture_output=True, text=True, timeout=50).stdout
     seen = re.findall(r'HTTP/1\.1 (\d+) |{"region": "(\w+)"', shown)

@@ -203,6 +203,17 @@ def test_a_request_that_another_s_holder_ended_is_not_told_any_more(ledger: Ledg
     assert second.told == []
 
 
+def test_who_takes_over_a_ticket_is_told_instead(ledger: Ledger) -> None:
+    before, after = Exchange(), Exchange()
+    ticket = ledger.enter((hold(E1, 1),), before)
+    ticket.hand_over(after)
+    ledger.supersede(E1, Version(1, 2), POSITION)
+    assert (before.told, after.told) == ([], ["superseded"])
+    assert ledger.applied(POSITION) == POSITION - 1
+    ledger.leave(ticket)
+    assert ledger.applied(POSITION) == POSITION
+
+
 def test_a_holder_that_fails_keeps_nobody_else_from_hearing(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     first, second = Exchange(), Exchange()
 

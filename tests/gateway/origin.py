@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from tests.gateway.bell import Bell
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Iterator
 
 RESET = struct.pack("ii", 1, 0)
@@ -22,13 +23,16 @@ _CHUNKED = re.compile(rb"(?im)^transfer-encoding:[ \t]*chunked")
 
 
 class Seen:
-    """A request as it came: `head` with its empty line, `raw` the framed body, `body` its payload once `whole`."""
+    """A request as it came: `head` with its empty line, `raw` the framed body, `body` and `trailers` what it
+    carries once `whole`.
+    """
 
     def __init__(self, head: bytes, connection: OriginConnection) -> None:
         self.head = head
         self.raw = b""
         self.chunks: list[bytes] = []
         self.whole = False
+        self.trailers = b""
         self.connection = connection
         length = _LENGTH.search(head)
         self._chunked = _CHUNKED.search(head) is not None
@@ -67,11 +71,13 @@ class Seen:
         self.chunks = []
         while (line_end := raw.find(b"\r\n", at)) >= 0:
             size = int(raw[at:line_end], 16)
+            if size == 0:
+                end = raw.find(b"\r\n\r\n", line_end)
+                self.trailers = raw[line_end + 2 : end + 2]
+                return end + 4 if end >= 0 else None
             at = line_end + 2 + size + 2
             if len(raw) < at:
                 return None
-            if size == 0:
-                return at
             self.chunks.append(raw[line_end + 2 : at - 2])
         return None
 
@@ -131,9 +137,10 @@ class OriginConnection(asyncio.Protocol):
         self.writable = True
         self.origin.bell.ring()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self.end = "fin"
         self.origin.bell.ring()
+        return self.origin.half_closes
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -188,11 +195,12 @@ class Origin:
     """Listens on a port of its own. Answers are taken from `answers`, one a request, then `default`.
 
     `never_reads`: nothing is read from new connections; `closes_at_once`: they are closed as soon as they are there;
-    `discards`: what comes is handed to `take` alone.
+    `discards`: what comes is handed to `take` alone; `half_closes`: a FIN leaves the other half open.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, context: ssl.SSLContext | None = None) -> None:
         self.name = name
+        self.context = context
         self.bell = Bell()
         self.connections: list[OriginConnection] = []
         self.requests: list[Seen] = []
@@ -201,6 +209,7 @@ class Origin:
         self.never_reads = False
         self.discards = False
         self.closes_at_once = False
+        self.half_closes = False
         self.take: Callable[[bytes], None] = lambda data: None
         self.failures: list[BaseException] = []
         self._server: asyncio.Server | None = None
@@ -209,9 +218,14 @@ class Origin:
 
     async def start(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: OriginConnection(self), "127.0.0.1", self.port
+            lambda: OriginConnection(self), "127.0.0.1", self.port, ssl=self.context
         )
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop_listening(self) -> None:
+        """Refuse new connections, and keep those that are there."""
+        assert self._server is not None
+        self._server.close()
 
     async def abandoned(self) -> None:
         """Wait until the gateway has ended every connection."""

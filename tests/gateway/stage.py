@@ -19,6 +19,7 @@ from tests.gateway.origin import Origin
 from tests.gateway.wire import Client
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
@@ -40,10 +41,11 @@ listen = ["127.0.0.1:0"]
 listen = ["127.0.0.1:0"]
 [directory]
 url = "sqlite:///directory.db"
-poll_interval = 0.02
+poll_interval = {poll_interval}
 {directory}
 [identify]
 subdomains = "*.clockify.me"
+{identify}
 [policy]
 home = "global"
 {policy}
@@ -59,13 +61,14 @@ origin = "http://127.0.0.1:{ports[global]}"
 public_url = "https://clockify.me"
 services.app = {{ public_url = "https://app.clockify.me" }}
 [regions.eu]
-origin = "http://127.0.0.1:{ports[eu]}"
+origin = "{scheme}://127.0.0.1:{ports[eu]}"
 public_url = "https://euc1.clockify.me"
+{tls}
 [regions.us]
 origin = "http://127.0.0.1:{ports[us]}"
 public_url = "https://use2.clockify.me"
 """
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds after which what should have happened at once is taken to have failed."""
 
 
@@ -101,8 +104,10 @@ class Stage:
         host, _, port = process.listen[0].rpartition(":")
         self.address = (host, int(port))
 
-    async def client(self, *, receive_buffer: int | None = None) -> Client:
-        client = await Client.connect(self.address, receive_buffer=receive_buffer)
+    async def client(
+        self, *, receive_buffer: int | None = None, source: str | None = None, segment: int | None = None
+    ) -> Client:
+        client = await Client.connect(self.address, receive_buffer=receive_buffer, source=source, segment=segment)
         self.clients.append(client)
         return client
 
@@ -181,15 +186,31 @@ def configure(
     *,
     timeouts: Mapping[str, float] | None = None,
     limits: Mapping[str, int] | None = None,
+    upstream: Mapping[str, float] | None = None,
+    tls: str | None = None,
+    gateway: str = "",
+    identify: str = "",
     policy: str = "",
+    poll_interval: float = 0.02,
     directory: str = "",
 ) -> str:
-    """The configuration's text."""
-    gateway = ["[gateway.timeouts]"]
-    gateway += [f"{name} = {value}" for name, value in (timeouts or {}).items()]
-    gateway += ["[gateway.limits]"]
-    gateway += [f"{name} = {value}" for name, value in (limits or {}).items()]
-    return CONFIGURATION.format(gateway="\n".join(gateway), ports=ports, policy=policy, directory=directory)
+    """The configuration's text. `gateway` is for its own table; `tls` is that of region `eu`, which is https then."""
+    tables = [gateway, "[gateway.timeouts]"]
+    tables += [f"{name} = {value}" for name, value in (timeouts or {}).items()]
+    tables += ["[gateway.limits]"]
+    tables += [f"{name} = {value}" for name, value in (limits or {}).items()]
+    tables += ["[gateway.upstream]"]
+    tables += [f"{name} = {value}" for name, value in (upstream or {}).items()]
+    return CONFIGURATION.format(
+        gateway="\n".join(tables),
+        ports=ports,
+        scheme="http" if tls is None else "https",
+        tls="" if tls is None else f"tls = {tls}",
+        identify=identify,
+        policy=policy,
+        poll_interval=poll_interval,
+        directory=directory,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -198,21 +219,40 @@ async def staged(
     *,
     timeouts: Mapping[str, float] | None = None,
     limits: Mapping[str, int] | None = None,
+    upstream: Mapping[str, float] | None = None,
+    tls: str | None = None,
+    served_with: ssl.SSLContext | None = None,
+    gateway: str = "",
+    identify: str = "",
     policy: str = "",
+    poll_interval: float = 0.02,
     directory: str = "",
     furnished: bool = True,
     opened: bool = True,
     ports: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Stage]:
-    """A stage that is ready, and that leaves nothing behind. `ports` stands in for the origins named there."""
+    """A stage that is ready, and that leaves nothing behind. `ports` stands in for the origins named there; the region
+    `eu` is connected to with `tls` and serves TLS with `served_with`.
+    """
     before = asyncio.all_tasks()
-    origins = {name: Origin(name) for name in ("global", "eu", "us")}
+    origins = {name: Origin(name, served_with if name == "eu" else None) for name in ("global", "eu", "us")}
     for origin in origins.values():
         await origin.start()
     if furnished:
         await furnish(folder, opened=opened)
     all_ports = {name: origin.port for name, origin in origins.items()} | dict(ports or {})
-    text = configure(all_ports, timeouts=timeouts, limits=limits, policy=policy, directory=directory)
+    text = configure(
+        all_ports,
+        timeouts=timeouts,
+        limits=limits,
+        upstream=upstream,
+        tls=tls,
+        gateway=gateway,
+        identify=identify,
+        policy=policy,
+        poll_interval=poll_interval,
+        directory=directory,
+    )
     settings = load_text(text, {}, folder=folder)
     async with running(settings) as process:
         stage = Stage(process, origins, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.gateway.heads import CHUNKED, UNTIL_CLOSE, AnswerHead, BadAnswerError, parse_answer
+from router.gateway.upgrades import SWITCHES_TO_WEBSOCKET
 from router.routing.fields import answer_rules
 from tests.gateway.raw_heads import SMUGGLING, block
 
@@ -113,6 +114,40 @@ def test_a_regions_connection_goes_on_only_if_the_end_of_the_answer_is_known(
     version: bytes, lines: tuple[bytes, ...], persistent: bool
 ) -> None:
     assert answer(*lines, version=version).persistent is persistent
+
+
+GRANT = (b"upgrade: WebSocket", b"connection: x, UPGRADE", b"A: b")
+
+
+def granted(*lines: bytes, version: bytes = b"1.1") -> AnswerHead:
+    head = block(b"HTTP/" + version + b" 101 Switching Protocols", *lines)
+    return parse_answer(head, RULES, "GET", switching=True)
+
+
+def test_a_101_that_was_asked_for_leads_to_what_ends_with_its_connection() -> None:
+    head = granted(*GRANT)
+    assert head == (101, b"Switching Protocols", b"A: b\r\n" + SWITCHES_TO_WEBSOCKET, UNTIL_CLOSE, False)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"Connection: upgrade",),
+        (b"Upgrade: websocket",),
+        (b"Connection: upgrade", b"Upgrade: h2c"),
+        (b"Connection: upgrade", b"Upgrade: websocket, h2c"),
+        (*GRANT, b"Content-Length: 0"),
+        (*GRANT, b"Transfer-Encoding: chunked"),
+    ],
+)
+def test_a_101_that_leads_elsewhere_is_refused(lines: tuple[bytes, ...]) -> None:
+    with pytest.raises(BadAnswerError):
+        granted(*lines)
+
+
+def test_http_1_0_has_no_101() -> None:
+    with pytest.raises(BadAnswerError):
+        granted(*GRANT, version=b"1.0")
 
 
 def test_an_upgrade_that_was_not_taken_is_an_ordinary_answer() -> None:

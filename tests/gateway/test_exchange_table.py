@@ -7,24 +7,31 @@ import pytest
 from router.gateway.exchange import _STEPS
 from router.gateway.exchange_table import TABLE, Event, State, Step
 
-BEFORE_THE_ANSWER = {State.CONNECTING, State.UPLOADING, State.AWAITING}
+BEFORE_THE_ANSWER = {State.CONNECTING, State.UPLOADING, State.AWAITING, State.HELD}
 IN_THE_ANSWER = {State.CROSSING, State.DOWNLOADING}
+
+# Only a head that is held back asks the directory, and only a request that was sent whole has such a head.
+ASKED = {Event.MOVED, Event.STAYED}
+REROUTING = ASKED | {Event.DISOWNED}
 
 IMPOSSIBLE = {
     # No region's connection is there yet, and the client's input is held.
-    State.CONNECTING: {
+    State.CONNECTING: REROUTING
+    | {
         Event.BODY_PIECE,
         Event.UPLOADED,
         Event.BODY_FAULT,
         Event.ANSWER_HEAD,
+        Event.SWITCHED,
         Event.ANSWER_PIECE,
         Event.ANSWERED,
         Event.REGION_FAULT,
     },
     # A body's bytes come behind its head.
-    State.UPLOADING: {Event.CONNECTED, Event.NOT_CONNECTED, Event.ANSWER_PIECE, Event.ANSWERED},
+    State.UPLOADING: REROUTING | {Event.CONNECTED, Event.NOT_CONNECTED, Event.ANSWER_PIECE, Event.ANSWERED},
     # The upload is over; what the client sends on is kept for the next request.
-    State.AWAITING: {
+    State.AWAITING: ASKED
+    | {
         Event.CONNECTED,
         Event.NOT_CONNECTED,
         Event.BODY_PIECE,
@@ -33,15 +40,29 @@ IMPOSSIBLE = {
         Event.ANSWER_PIECE,
         Event.ANSWERED,
     },
-    # There is one final head.
-    State.CROSSING: {Event.CONNECTED, Event.NOT_CONNECTED, Event.ANSWER_HEAD},
-    State.DOWNLOADING: {
+    # Its connection is paused, but its end may have come in the same read.
+    State.HELD: {
+        Event.ANSWER_PIECE,
         Event.CONNECTED,
         Event.NOT_CONNECTED,
         Event.BODY_PIECE,
         Event.UPLOADED,
         Event.BODY_FAULT,
         Event.ANSWER_HEAD,
+        Event.SWITCHED,
+        Event.DISOWNED,
+    },
+    # There is one final head.
+    State.CROSSING: REROUTING | {Event.CONNECTED, Event.NOT_CONNECTED, Event.ANSWER_HEAD, Event.SWITCHED},
+    State.DOWNLOADING: REROUTING
+    | {
+        Event.CONNECTED,
+        Event.NOT_CONNECTED,
+        Event.BODY_PIECE,
+        Event.UPLOADED,
+        Event.BODY_FAULT,
+        Event.ANSWER_HEAD,
+        Event.SWITCHED,
     },
     State.OVER: set(),
 }
@@ -73,7 +94,10 @@ def test_whatever_ends_it_leaves_nothing_open(state: State) -> None:
         Step.IMPOSSIBLE,
         Step.FINISH,
         Step.FINISH_EARLY,
+        Step.OPEN_TUNNEL,
+        Step.REFUSE_SWITCH,
         Step.DECIDE_AGAIN,
+        Step.REROUTE,
         Step.RETRY_OR_FAIL,
         Step.FAIL,
         Step.CUT,
@@ -91,7 +115,12 @@ def test_a_problem_is_answered_as_long_as_nothing_was_relayed(state: State) -> N
 @pytest.mark.parametrize("state", IN_THE_ANSWER)
 def test_nothing_is_added_to_an_answer_that_has_begun(state: State) -> None:
     steps = {step for step, _ in TABLE[state].values()}
-    assert not steps & {Step.FAIL, Step.RETRY_OR_FAIL, Step.DECIDE_AGAIN}
+    assert not steps & {Step.FAIL, Step.RETRY_OR_FAIL, Step.DECIDE_AGAIN, Step.REROUTE}
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_tunnel_begins_when_all_that_was_asked_has_been_sent(state: State) -> None:
+    assert (TABLE[state][Event.SWITCHED][0] is Step.OPEN_TUNNEL) == (state is State.AWAITING)
 
 
 @pytest.mark.parametrize("state", set(State) - {State.CONNECTING})
@@ -111,3 +140,13 @@ def test_a_client_that_is_gone_ends_it_at_once(state: State) -> None:
 
 def test_every_step_is_a_method_of_the_exchange() -> None:
     assert set(_STEPS) == set(Step)
+
+
+@pytest.mark.parametrize("state", set(State) - {State.HELD})
+def test_only_a_request_whose_answer_is_held_back_is_sent_elsewhere(state: State) -> None:
+    assert Step.REROUTE not in {step for step, _ in TABLE[state].values()}
+
+
+def test_nothing_of_an_answer_is_relayed_while_it_is_held_back() -> None:
+    relayed = {event for event, (step, _) in TABLE[State.HELD].items() if step in {Step.RELAY_HEAD, Step.RELAY_HELD}}
+    assert relayed == {Event.STAYED}

@@ -6,9 +6,11 @@ import dataclasses
 
 import pytest
 
-from router.gateway.heads import CHUNKED, Admitted, Refusal, check_incomplete, first_value
+from router.gateway.heads import CHUNKED, Admitted, Refusal, RequestHeads, check_incomplete, first_value
+from router.gateway.upgrades import SWITCHES_TO_WEBSOCKET, Upgrade
 from router.model.problem import Problem
-from tests.gateway.raw_heads import HOST, LIMITS, SMUGGLING, admitted, block, judged, refused
+from router.routing.fields import request_rules
+from tests.gateway.raw_heads import HOST, LIMITS, REQUEST_LINES, SMUGGLING, admitted, block, judged, refused
 
 SMALL = dataclasses.replace(LIMITS, max_request_line=40, max_field=30, max_fields=4, max_head=150, max_body=1000)
 
@@ -25,33 +27,6 @@ def test_what_two_readers_could_frame_in_two_ways_is_refused(line: bytes) -> Non
 @pytest.mark.parametrize("line", SMUGGLING.values(), ids=SMUGGLING.keys())
 def test_it_is_refused_in_front_of_the_host_as_well(line: bytes) -> None:
     assert refused(block(b"POST / HTTP/1.1", line, HOST)) is Problem.BAD_REQUEST
-
-
-REQUEST_LINES = {
-    "two blanks behind the method": b"GET  / HTTP/1.1",
-    "two blanks behind the target": b"GET /  HTTP/1.1",
-    "a blank in the target": b"GET /a b HTTP/1.1",
-    "a tab": b"GET\t/\tHTTP/1.1",
-    "a tab in the target": b"GET /a\tb HTTP/1.1",
-    "a blank in front": b" GET / HTTP/1.1",
-    "a blank behind": b"GET / HTTP/1.1 ",
-    "no version": b"GET /",
-    "no target": b"GET HTTP/1.1",
-    "nothing": b"",
-    "a lower-case version": b"GET / http/1.1",
-    "another protocol": b"GET / RTSP/1.0",
-    "yet another protocol": b"SOURCE / ICE/1.0",
-    "a long version": b"GET / HTTP/1.10",
-    "a version with zeros": b"GET / HTTP/01.1",
-    "a short version": b"GET / HTTP/1",
-    "a fragment": b"GET /a#b HTTP/1.1",
-    "a NUL": b"GET /\x00 HTTP/1.1",
-    "a byte above ASCII": b"GET /\xe9 HTTP/1.1",
-    "a control character": b"GET /\x01 HTTP/1.1",
-    "a bare LF": b"GET / HTTP/1.1\nX: y",
-    "no path": b"GET x HTTP/1.1",
-    "a method with brackets": b"G(T / HTTP/1.1",
-}
 
 
 @pytest.mark.parametrize("line", REQUEST_LINES.values(), ids=REQUEST_LINES.keys())
@@ -209,13 +184,54 @@ def test_a_length_is_passed_on_exactly_and_a_transfer_coding_is_not() -> None:
     ],
 )
 def test_a_connection_goes_on_as_both_sides_say(version: bytes, connection: bytes, persistent: bool) -> None:
-    lines = (b"Connection: " + connection, b"Upgrade: websocket") if connection else ()
+    lines = (b"Connection: " + connection,) if connection else ()
     assert admitted(b"GET / HTTP/" + version, HOST, *lines).persistent is persistent
 
 
 def test_a_declined_upgrade_leaves_an_ordinary_request() -> None:
     outcome = admitted(b"POST / HTTP/1.1", HOST, b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 3")
     assert (outcome.body, outcome.kept) == (3, b"Content-Length: 3\r\n")
+
+
+@pytest.mark.parametrize("connection", [b"Upgrade", b"keep-alive, upgrade", b"X\r\nConnection: UPGRADE"])
+def test_a_wish_for_a_websocket_is_passed_on_as_ours(connection: bytes) -> None:
+    outcome = admitted(b"GET / HTTP/1.1", HOST, b"upgrade: WebSocket", b"A: b", b"Connection: " + connection)
+    assert outcome.upgrade is Upgrade.WEBSOCKET
+    assert outcome.kept == b"A: b\r\n" + SWITCHES_TO_WEBSOCKET
+
+
+DECLINED = {
+    "h2c": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: h2c"),
+    "one of two": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: websocket, h2c"),
+    "two fields": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: h2c\r\nUpgrade: websocket"),
+    "a version": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: websocket/13"),
+    "nothing": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade:"),
+    "not nominated": (b"GET / HTTP/1.1", b"Connection: keep-alive", b"Upgrade: websocket"),
+    "without Connection": (b"GET / HTTP/1.1", b"Upgrade: websocket"),
+    "another method": (b"POST / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: websocket"),
+    "HTTP/1.0": (b"GET / HTTP/1.0", b"Connection: Upgrade, keep-alive", b"Upgrade: websocket"),
+    "a body": (b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: websocket", b"Transfer-Encoding: chunked"),
+}
+
+
+@pytest.mark.parametrize("lines", DECLINED.values(), ids=DECLINED.keys())
+def test_any_other_wish_is_taken_out_and_ends_its_connection(lines: tuple[bytes, ...]) -> None:
+    outcome = admitted(lines[0], HOST, *lines[1:])
+    assert (outcome.upgrade, outcome.kept, outcome.persistent) == (Upgrade.DECLINED, b"", False)
+
+
+def test_the_settings_of_h2c_go_with_it() -> None:
+    assert admitted(b"GET / HTTP/1.1", HOST, b"HTTP2-Settings: AAMAAABkAAQ").kept == b""
+
+
+@pytest.mark.parametrize("first", [b"GET", b"POST"])
+def test_the_same_fields_with_another_method_are_another_wish(first: bytes) -> None:
+    heads = RequestHeads(request_rules("x-api-key"), b"x-api-key", LIMITS)
+    wishes = {b"GET": Upgrade.WEBSOCKET, b"POST": Upgrade.DECLINED}
+    for method in (first, *wishes):
+        head = heads.admit(block(method + b" / HTTP/1.1", HOST, b"Connection: Upgrade", b"Upgrade: websocket"))
+        assert isinstance(head, Admitted)
+        assert head.upgrade is wishes[method]
 
 
 @pytest.mark.parametrize("value", [b"100-continue", b"100-Continue"])

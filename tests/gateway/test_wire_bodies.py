@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.gateway.stage import Stage
 
 CHUNKED = "Transfer-Encoding: chunked"
-CHUNKS = b"4;name=value\r\nWiki\r\n006\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nX-Trailer: dropped\r\n\r\n"
+CHUNKS = b"4;name=value\r\nWiki\r\n006\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nX-Trailer: kept\r\n\r\n"
 PAYLOAD = b"Wikipedia in \r\n\r\nchunks."
 
 
@@ -50,9 +50,9 @@ async def test_a_chunked_body_arrives_whole_in_any_segmentation(stage: Stage, st
     assert not seen.values(b"Content-Length")
 
 
-async def test_what_comes_in_one_read_goes_out_as_one_chunk_without_extensions_and_trailers(stage: Stage) -> None:
+async def test_what_comes_in_one_read_goes_out_as_one_chunk_without_extensions(stage: Stage) -> None:
     await stage.ask(request("POST", path(), CHUNKED) + CHUNKS)
-    assert (await stage.eu.request()).raw == b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAYLOAD), PAYLOAD)
+    assert (await stage.eu.request()).raw == b"%x\r\n%b\r\n0\r\nX-Trailer: kept\r\n\r\n" % (len(PAYLOAD), PAYLOAD)
 
 
 async def test_a_chunk_is_passed_on_before_the_next_one_comes(stage: Stage) -> None:

@@ -76,7 +76,7 @@ async def test_a_region_that_drips_a_head_is_504(launch: Launch) -> None:
             turn.send(b"x")
             await asyncio.wait({asyncio.create_task(turn.connection.ended())}, timeout=0.05)
 
-    stage = await launch(timeouts={"first_byte": SHORT})
+    stage = await launch(timeouts={"first_byte": 0.6})
     stage.eu.answers.append(drips)
     assert (await stage.ask(GET)).status == 504
 
@@ -137,19 +137,19 @@ async def test_a_client_that_reads_the_end_of_an_answer_slowly_still_gets_it_or_
 
 
 async def test_a_slow_but_moving_reader_is_not_cut(launch: Launch) -> None:
-    """Small buffers in the kernel make it move often: what counts is that it does, not how fast."""
-    stage = await launch(timeouts={"write_idle": 0.3, "upstream_idle": 0.3})
-    body = LARGE[:3_000_000]
+    """So slow that the gateway's own buffer stands still for longer than it may: the kernel's is large."""
+    stage = await launch(timeouts={"write_idle": 0.4, "upstream_idle": 0.4})
+    body = LARGE[:7_000_000]
     stage.eu.answers.append(ok(body))
     client = await stage.client(receive_buffer=65536)
     await client.send(GET)
     await client.receive_until(b"\r\n\r\n")
     loop = asyncio.get_running_loop()
     started, got = loop.time(), 0
-    # About 1.2 s, four times what a reader that stood still would be given.
+    # About 3 s, many times what a reader that stood still would be given.
     while got < len(body):
         got += len(await client.receive(50_000))
-        await asyncio.sleep(max(0.0, started + 1.2 * got / len(body) - loop.time()))
+        await asyncio.sleep(max(0.0, started + 3 * got / len(body) - loop.time()))
     assert got == len(body)
     assert loop.time() - started > 1
 
@@ -157,12 +157,12 @@ async def test_a_slow_but_moving_reader_is_not_cut(launch: Launch) -> None:
 async def test_an_upload_that_moves_is_not_cut(launch: Launch) -> None:
     stage = await launch(timeouts={"body_idle": 0.4, "first_byte": 0.4, "upstream_idle": 0.4})
     client = await stage.client()
-    await client.send(POST)
+    await client.send(request("POST", path(), "Content-Length: 1000"))
     for piece in range(10):
-        await client.send(b"%d" % piece)
+        await client.send(b"%d" % piece * 100)
         await asyncio.sleep(0.1)  # the pace of a slow client is what is tested
     assert (await client.answer()).status == 200
-    assert (await stage.eu.request()).raw == b"0123456789"
+    assert len((await stage.eu.request()).raw) == 1000
 
 
 async def test_a_request_that_waits_for_a_connection_is_503_in_time(launch: Launch) -> None:
@@ -177,11 +177,18 @@ async def test_a_request_that_waits_for_a_connection_is_503_in_time(launch: Laun
     assert time.monotonic() - started < 5
 
 
-async def test_a_client_that_reads_none_of_many_answers_is_not_read_from_either(launch: Launch) -> None:
-    stage = await launch(timeouts={"write_idle": 0.5})
+async def test_a_client_that_reads_none_of_many_answers_is_not_read_from_either(stage: Stage) -> None:
+    total = 20_000_000
     client = await stage.client(receive_buffer=4096)
-    sent = await client.send_until_blocked(request("GET", "/nothing") * 100, 50_000_000, SHORT)
-    assert sent < 50_000_000
+    # Patient: what is read in one go takes the gateway a while to answer.
+    assert await client.send_until_blocked(request("GET", "/nothing") * 100, total, 1.0) < total
+
+
+async def test_a_client_that_reads_none_of_many_answers_is_reset(launch: Launch) -> None:
+    stage = await launch(timeouts={"write_idle": SHORT})
+    client = await stage.client(receive_buffer=4096)
+    await client.ask(request("GET", "/nothing"))
+    await client.send(request("GET", "/nothing") * 10_000)
     await stage.left()
     assert (await client.read_to_end())[1] == "reset"
 

@@ -201,6 +201,9 @@ class Clumsy:
     def record(self, record: Record) -> None:
         self._stumble("record")
 
+    def turned_away(self) -> None:
+        """Nothing is counted."""
+
     def entered(self, region: RegionName) -> None:
         self._stumble("entered")
 
@@ -212,8 +215,11 @@ class Clumsy:
             raise RuntimeError("a bug of ours")
 
 
+@pytest.mark.parametrize("looked_up", [False, True])
 @pytest.mark.parametrize("bad", ["entered", "record"])
-async def test_a_bug_of_ours_leaks_nothing_and_hangs_nobody(stage: Stage, bad: str) -> None:
+async def test_a_bug_of_ours_leaks_nothing_and_hangs_nobody(stage: Stage, bad: str, looked_up: bool) -> None:
+    if looked_up:
+        await stage.ask(GET)
     ports = {name: origin.port for name, origin in stage.origins.items()}
     settings = load_text(configure(ports), {}, folder=stage.folder)
     gateway = Gateway(

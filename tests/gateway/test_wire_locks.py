@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 from router.directory.store import WorkspaceDraft
@@ -161,6 +162,19 @@ async def test_a_lease_that_lapses_stops_writes_and_is_503_until_the_directory_i
     assert (await stage.ask(request("GET", "/api/v1/user"))).body == b"global"
     (stage.folder / "gone.db").rename(file)
     assert (await stage.answered(200)).body == b"eu"
+
+
+async def test_a_process_that_was_paused_past_its_lease_writes_nothing_more(launch: Launch) -> None:
+    stage = await launch(directory="lease = 0.4\nrenewal_timeout = 0.1")
+    client = await stage.client()
+    await client.send(OPEN_END)
+    seen = await stage.eu.head()
+    await stage.eu.bell.until(lambda: seen.raw == b"first" or None)
+    client.sock.send(b"never")
+    time.sleep(0.5)  # noqa: ASYNC251 - a pause of the whole process is what is tested: the bytes are there when it ends
+    assert (await client.answer()).status == 503
+    assert await seen.connection.ended() == "reset"
+    assert seen.raw == b"first"
 
 
 async def test_a_request_outside_of_any_term_outlives_it(stage: Stage) -> None:

@@ -56,8 +56,16 @@ async def test_a_hundred_requests_in_one_segment_are_all_answered(stage: Stage) 
 
 
 async def test_what_follows_a_last_request_is_not_answered_and_spoils_no_answer(stage: Stage) -> None:
+    async def waits(turn: Turn) -> None:
+        await released.wait()
+        turn.send(ok())
+
+    released = asyncio.Event()
+    stage.eu.answers.append(waits)
     client = await stage.client()
-    await client.send(request("GET", path(), "Connection: close") + GET * 100)
+    # What comes behind the first segment is not read any more, and a plain close would be a reset therefore.
+    await client.send(request("GET", path(), "Connection: close"), GET, GET * 100, GET * 100)
+    released.set()
     assert (await client.answer()).value(b"Connection") == b"close"
     assert await client.read_to_end() == (b"", "fin")
     assert len(stage.eu.requests) == 1
@@ -69,6 +77,13 @@ async def test_a_body_is_never_read_as_the_next_request(stage: Stage) -> None:
     await client.send(request("POST", path(), body=inner) + GET)
     assert [(await client.answer()).body for _ in range(2)] == [b"eu", b"eu"]
     assert not stage.home.requests
+
+
+async def test_a_body_that_is_dropped_ends_where_the_next_request_begins(stage: Stage) -> None:
+    client = await stage.client()
+    chunked = request("POST", "/nothing", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n"
+    await client.send(request("POST", "/nothing", body=b"dropped") + GET + chunked + GET)
+    assert [(await client.answer()).status for _ in range(4)] == [404, 200, 404, 200]
 
 
 async def test_a_refused_head_ends_the_answers(stage: Stage) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.gateway.origin import ok
-from tests.gateway.stage import GET, PATIENCE, path, request
+from tests.gateway.stage import GET, IN_US, PATIENCE, path, request
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Launch
@@ -186,3 +187,77 @@ async def test_a_region_that_comes_back_is_used_again(stage: Stage) -> None:
     assert (await client.ask(GET)).status == 502
     await stage.eu.start()
     assert (await client.ask(GET)).status == 200
+
+
+UNREACHABLE = (502, 9502)
+UNAVAILABLE = (503, 9513)
+
+
+async def told(stage: Stage, raw: bytes = GET) -> tuple[int, int]:
+    """Status and code of one of the router's own answers."""
+    answer = await stage.ask(raw)
+    return answer.status, json.loads(answer.body)["code"]
+
+
+async def test_after_so_many_failed_connects_requests_are_503_at_once(launch: Launch) -> None:
+    stage = await launch(upstream={"breaker_failures": 3, "breaker_open": 60})
+    await stage.eu.stop()
+    assert [await told(stage) for _ in range(5)] == [UNREACHABLE] * 3 + [UNAVAILABLE] * 2
+    answer = await stage.ask(GET)
+    assert answer.value(b"Retry-After") is not None
+
+
+async def test_an_open_circuit_is_not_dialled_for(launch: Launch) -> None:
+    stage = await launch(upstream={"breaker_failures": 1, "breaker_open": 60})
+    await stage.eu.stop()
+    assert await told(stage) == UNREACHABLE
+    await stage.eu.start()
+    assert await told(stage) == UNAVAILABLE
+    assert stage.eu.connections == []
+
+
+async def test_one_region_s_circuit_is_not_another_s(launch: Launch) -> None:
+    stage = await launch(upstream={"breaker_failures": 1, "breaker_open": 60})
+    await stage.eu.stop()
+    await stage.ask(GET)
+    assert (await stage.ask(request("GET", path(IN_US)))).body == b"us"
+
+
+async def test_a_region_that_comes_back_is_found_by_a_probe(launch: Launch) -> None:
+    stage = await launch(upstream={"breaker_failures": 1, "breaker_open": 0.1})
+    await stage.eu.stop()
+    assert await told(stage) == UNREACHABLE
+    assert await told(stage) == UNAVAILABLE
+    await stage.eu.start()
+    assert (await stage.answered(200)).body == b"eu"
+
+
+@pytest.mark.parametrize("bad", [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b"nonsense\r\n\r\n"])
+async def test_nothing_that_a_region_answers_opens_its_circuit(launch: Launch, bad: bytes) -> None:
+    stage = await launch(upstream={"breaker_failures": 1, "breaker_open": 60})
+    stage.eu.answers.extend([bad] * 3)
+    for _ in range(3):
+        await stage.ask(GET)
+    assert (await stage.ask(GET)).body == b"eu"
+
+
+async def test_while_a_circuit_is_open_what_is_connected_is_used(launch: Launch) -> None:
+    stage = await launch(upstream={"breaker_failures": 1, "breaker_open": 60})
+    await used(stage)
+    stage.eu.stop_listening()
+    assert await told(stage, POST) == UNREACHABLE
+    assert (await stage.ask(GET)).body == b"eu"
+    assert len(stage.eu.connections) == 1
+
+
+async def test_no_more_requests_are_in_flight_than_an_origin_may_have(launch: Launch) -> None:
+    stage = await launch(limits={"max_in_flight": 2})
+    stage.eu.answers.extend([silent, silent])
+    first, second = await stage.client(), await stage.client()
+    await first.send(GET)
+    await second.send(GET)
+    await stage.in_flight(2)
+    assert await told(stage) == UNAVAILABLE
+    first.reset()
+    await stage.in_flight(1)
+    assert (await stage.ask(GET)).status == 200

@@ -55,8 +55,20 @@ class Client:
         self._behind = b""
 
     @classmethod
-    async def connect(cls, address: tuple[str, int], *, receive_buffer: int | None = None) -> Client:
+    async def connect(
+        cls,
+        address: tuple[str, int],
+        *,
+        receive_buffer: int | None = None,
+        source: str | None = None,
+        segment: int | None = None,
+    ) -> Client:
+        """From the address `source`; with a `receive_buffer` and segments of so many bytes."""
         sock = socket.socket()
+        if source is not None:
+            sock.bind((source, 0))
+        if segment is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
@@ -150,11 +162,17 @@ class Client:
         raw = body = b""
         while True:
             line = await self.receive_until(b"\r\n")
+            if line == b"0\r\n":
+                return Answer(head, raw + line + await self._trailers(), body)
             piece = await self.receive_exactly(int(line, 16) + 2)
             raw += line + piece
             body += piece[:-2]
-            if len(piece) == 2:
-                return Answer(head, raw, body)
+
+    async def _trailers(self) -> bytes:
+        lines = b""
+        while not lines.endswith(b"\r\n\r\n") and lines != b"\r\n":
+            lines += await self.receive_until(b"\r\n")
+        return lines
 
     async def read_to_end(self) -> tuple[bytes, str]:
         """What comes until the end, and how it ended: `fin` or `reset`."""

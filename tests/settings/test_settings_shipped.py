@@ -10,6 +10,7 @@ import pytest
 from router.model.region import Origin, RegionName, ServiceName, TlsFiles
 from router.routing.table import Action, Disclose, Prefix, Route, RoutingTable, Service, Unknown, compile_template
 from router.settings.load import load, load_text
+from tests.certificates import write_authority, write_identity
 
 if TYPE_CHECKING:
     from router.settings.values import Settings
@@ -145,8 +146,8 @@ def test_each_number_reaches_its_option(base: str, tmp_path: Path) -> None:
 
 
 def test_an_override_wins_part_by_part(base: str, tmp_path: Path) -> None:
-    for name in ("eu-ca.pem", "gw.pem", "gw.key"):
-        (tmp_path / name).write_text("pem")
+    write_authority(tmp_path / "eu-ca.pem")
+    write_identity(tmp_path / "gw.pem", tmp_path / "gw.key")
     text = base + (
         'tls = { ca = "eu-ca.pem", cert = "gw.pem", key = "gw.key" }\n'
         'services.api = { origin = "https://[::1]:8444", path = "/" }\n'

@@ -7,7 +7,7 @@ from dataclasses import fields
 from router.directory.options import DirectoryOptions
 from router.gateway.options import GatewayOptions
 from router.settings.describe import settings_table
-from router.settings.schema import DirectoryTable, LimitsTable, Table, TimeoutsTable
+from router.settings.schema import DirectoryTable, GatewayTable, LimitsTable, Table, TimeoutsTable, UpstreamTable
 from router.settings.walk import is_table, item_of, settings_of, unwrap
 
 
@@ -50,7 +50,9 @@ def test_defaults_are_shown_as_they_are_written() -> None:
 
 
 def test_every_option_of_the_gateway_can_be_set() -> None:
-    settable = {f"{name}_timeout" for name in TimeoutsTable.model_fields} | set(LimitsTable.model_fields)
+    settable = {f"{name}_timeout" for name in TimeoutsTable.model_fields}
+    settable |= set(LimitsTable.model_fields) | set(UpstreamTable.model_fields)
+    settable |= {"cors"} | set(GatewayTable.model_fields) - {"listen", "timeouts", "limits", "upstream"}
     assert settable == {field.name for field in fields(GatewayOptions)}
 
 

@@ -257,7 +257,9 @@ def test_whatever_is_recorded_every_request_is_counted_once_and_every_label_is_o
     for record in records:
         metrics.record(record)
     assert total(metrics, "router_requests_total") == len(records)
-    assert total(metrics, "router_request_duration_seconds_count") == len(records)
+    # How long a tunnel was open says nothing of how fast anything was.
+    timed = [record for record in records if record.status != 101]
+    assert total(metrics, "router_request_duration_seconds_count") == len(timed)
     closed: dict[str, set[str]] = {
         "region": LABELS_OF_A_REGION,
         "decision": {*DECISIONS, "other"},
