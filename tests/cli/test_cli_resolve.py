@@ -108,6 +108,21 @@ def test_a_workspace_in_transfer_is_locked(program: Program, known: Place) -> No
     assert (resolved["decision"], resolved["status"], resolved["region"]) == ("locked", 423, "eu")
 
 
+PREFLIGHT = ("-X", "OPTIONS", "-H", "Origin: https://a.example", "-H", "Access-Control-Request-Method: POST")
+
+
+def test_a_preflight_for_a_workspace_in_transfer_is_answered(program: Program, known: Place) -> None:
+    program("transfer", "start", W2, "--to", "us")
+    resolved = program("resolve", f"{API}/workspaces/{W2}", *PREFLIGHT, "--json").object
+    assert (resolved["decision"], resolved["status"], resolved["problem"]) == ("locked", 204, None)
+
+
+def test_a_preflight_is_proxied_where_anything_else_is_redirected(program: Program, known: Place) -> None:
+    url = f"https://app.clockify.me/workspaces/{W2}/tracker"
+    decisions = [program("resolve", url, *more, "--json").object["decision"] for more in ((), PREFLIGHT)]
+    assert decisions == ["redirect", "proxy"]
+
+
 def test_an_unknown_workspace_is_refused_where_policy_says_so(program: Program, known: Place) -> None:
     known.configure('unknown_workspace = "home"', 'unknown_workspace = "refuse"')
     resolved = program("resolve", f"{API}/workspaces/{UNKNOWN}", "--json").object
