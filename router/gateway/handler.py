@@ -22,7 +22,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from router.directory.directory import DirectoryUnavailableError
-from router.directory.locate import Missing, Unavailable
+from router.directory.locate import Found, Missing
 from router.gateway import compose, responses
 from router.gateway.bodies import BadBodyError, body_of
 from router.gateway.cors import answer_lines, is_preflight, preflight_lines
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from router.gateway.heads import AnswerHead
     from router.gateway.options import GatewayOptions
     from router.gateway.ports import Recorder
+    from router.gateway.rerouting import Disowned
     from router.model.region import Endpoint
     from router.model.transfer import RunningTransfer
     from router.routing.table import RoutingTable
@@ -156,16 +157,16 @@ class Gateway:
             self.act(request, target, ())
             return
         lookup = self.directory.locate(target, fetched=fetched > 0)
-        if isinstance(lookup, Missing) and fetched < MAX_FETCHES:
-            request.fetching = self._spawner.spawn(self._fetch(request, lookup, fetched), "fetch")
-        elif isinstance(lookup, Missing | Unavailable):
-            self.act(request, Refuse(Problem.DIRECTORY_UNAVAILABLE), ())
-        else:
+        if isinstance(lookup, Found):
             request.source = lookup.located.source
             decision = decide(head, target, lookup.located, self._table)
             if isinstance(decision, Redirect) and is_preflight(head.method, request.admitted.block):
                 decision = decide(head, target, lookup.located, self._table, may_redirect=False)
             self.act(request, decision, lookup.holds)
+        elif isinstance(lookup, Missing) and fetched < MAX_FETCHES:
+            request.fetching = self._spawner.spawn(self._fetch(request, lookup, fetched), "fetch")
+        else:
+            self.act(request, Refuse(Problem.DIRECTORY_UNAVAILABLE), ())
 
     def walk_again(self, request: Request) -> None:
         """What the request was decided on has changed, or its connection died unused: decide again."""
@@ -304,7 +305,7 @@ class Gateway:
         prefix = admitted.head.target.removesuffix(target.rest)
         return hide_region(kept, proxy.endpoint, Facade(proto, host, prefix))
 
-    def ask_again(self, exchange: Exchange, hold: Hold) -> None:
+    def ask_again(self, exchange: Disowned, hold: Hold) -> None:
         """The region of `exchange` disowns the workspace in `hold`: ask whether that has moved."""
         self._spawner.spawn(ask_again(self.directory, exchange, hold), "refresh")
 

@@ -125,7 +125,7 @@ class OriginPool:
         self._dial_if_needed()
         return None
 
-    def withdraw(self, waiter: Waiter) -> None:
+    def withdraw(self, waiter: object) -> None:
         """`waiter` waits no longer."""
         if self._waiting:
             self._waiting = deque(waiting for waiting in self._waiting if waiting.waiter is not waiter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.gateway.exchange import _STEPS
+from router.gateway.exchange_steps import STEPS
 from router.gateway.exchange_table import TABLE, Event, State, Step
 
 BEFORE_THE_ANSWER = {State.CONNECTING, State.UPLOADING, State.AWAITING, State.HELD}
@@ -139,7 +139,7 @@ def test_a_client_that_is_gone_ends_it_at_once(state: State) -> None:
 
 
 def test_every_step_is_a_method_of_the_exchange() -> None:
-    assert set(_STEPS) == set(Step)
+    assert set(STEPS) == set(Step)
 
 
 @pytest.mark.parametrize("state", set(State) - {State.HELD})
