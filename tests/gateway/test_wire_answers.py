@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,6 +182,22 @@ async def test_a_region_s_redirect_is_passed_on(stage: Stage) -> None:
     stage.eu.answers.append(b"HTTP/1.1 302 Found\r\nLocation: http://internal/x\r\nContent-Length: 0\r\n\r\n")
     answer = await stage.ask(GET)
     assert (answer.status, answer.value(b"Location")) == (302, b"http://internal/x")
+
+
+async def test_a_content_coding_of_an_answer_is_left_alone(stage: Stage) -> None:
+    body = gzip.compress(b"x" * 1000)
+    stage.eu.answers.append(ok(body, b"Content-Encoding: gzip", b"Vary: Accept-Encoding"))
+    answer = await stage.ask(GET)
+    assert (answer.value(b"Content-Encoding"), answer.body) == (b"gzip", body)
+
+
+async def test_a_cookie_that_was_set_is_not_sent_for_anybody(stage: Stage) -> None:
+    stage.eu.answers.append(ok(b"first", b"Set-Cookie: session=1; Path=/"))
+    client = await stage.client()
+    assert (await client.ask(GET)).value(b"Set-Cookie") == b"session=1; Path=/"
+    assert (await client.ask(GET)).value(b"Set-Cookie") is None
+    assert (await stage.ask(GET)).value(b"Set-Cookie") is None
+    assert [request.values(b"Cookie") for request in stage.eu.requests] == [[], [], []]
 
 
 @pytest.mark.parametrize(
