@@ -93,7 +93,7 @@ TAKEN: Final = {
     "limit_header_default_01": LIMIT,
     "019": "X-Forwarded-Proto is replaced by ours, so nothing contradicts it",
     "041": "two Content-Types are passed on as they came: the region judges",
-    "rfc9112_leading_crlf_02": "any number of empty lines in front of a request is skipped (RFC 9112 §2.2)",
+    "rfc9112_leading_crlf_02": "a few empty lines in front of a request are skipped (RFC 9112 §2.2)",
 }
 """Invalid for gunicorn, but forwarded once it has a Host."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,26 @@ async def test_a_client_that_leaves_behind_a_pipelined_request_ends_its_exchange
     assert await (await stage.eu.connection()).ended() == "reset"
     await stage.left()
     assert len(stage.eu.requests) == 1
+
+
+async def test_a_client_that_resets_when_only_the_end_of_its_answer_is_to_come_is_no_bug(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ends_behind_the_client(turn: Turn) -> None:
+        await turn.whole()
+        turn.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        await left.wait()
+        turn.connection.close()
+
+    left = asyncio.Event()
+    stage.eu.answers.append(ends_behind_the_client)
+    client = await stage.client()
+    await client.send(GET + GET)
+    await client.receive_until(b"all of it")
+    client.reset()
+    left.set()
+    await stage.left()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_client_that_resets_an_upload_that_its_region_does_not_take_ends_it(stage: Stage) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
+
+import pytest
 
 from tests.soak.soak import soak
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 5.0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from /proc")
 async def test_nothing_is_left_when_the_crowd_has_gone(tmp_path: Path) -> None:
     report = await soak(tmp_path, SECONDS, seed=3)
     assert report.findings == []
