@@ -7,6 +7,7 @@ Only `_send` writes to a region, and it asks for the right to first; only `_end`
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from router.gateway.answer import AnswerReader
@@ -44,7 +45,7 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 UPLOADING: Final = frozenset({State.UPLOADING, State.CROSSING})
 
 
-class Steps:
+class Steps(ABC):
     """The state of an exchange and its steps. Who inherits this is told of events, and fires them."""
 
     __slots__ = (
@@ -85,13 +86,13 @@ class Steps:
         self._uploaded = 0
         self._kept_end: tuple[Event, Fault | None] | None = None
 
+    @abstractmethod
     def _fire(self, event: Event, detail: Any = None) -> None:
         """What `router.gateway.exchange` makes of it: the next step, and the state that follows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refreshed(self, *, moved: bool) -> None:
         """See `router.gateway.rerouting.Disowned`."""
-        raise NotImplementedError
 
     @property
     def uploading(self) -> bool:
@@ -141,7 +142,7 @@ class Steps:
 
     # --- steps; the comments of `Step` say when each is right
 
-    def _ignore(self, _: None) -> None:
+    def _ignore(self, _: None) -> None:  # noqa: B027 - doing nothing is a step too
         """Nothing is to be done."""
 
     def _impossible(self, _: None) -> None:
