@@ -242,7 +242,7 @@ async def unfinished(stage: Stage, beginning: bytes) -> tuple[Any, OriginConnect
     stage.eu.answers.append(begins)
     client = await stage.client()
     await client.send(GET)
-    await client.receive_until(b"abc")
+    await client.receive_until(b"\r\nabc")
     return client, await stage.eu.connection()
 
 

@@ -123,7 +123,7 @@ async def begin(stage: Stage, raw: bytes, beginning: bytes) -> tuple[Client, Ori
     stage.eu.answers.append(begins)
     client = await stage.client()
     await client.send(raw)
-    await client.receive_until(b"abc")
+    await client.receive_until(b"\r\nabc")
     return client, await stage.eu.connection()
 
 
@@ -171,7 +171,7 @@ async def test_when_the_client_is_gone_the_region_is_reset_at_once(stage: Stage,
     await client.send(request("POST", path(), "Content-Length: 10") + b"abc" if stuck == "in the upload" else GET)
     await stage.eu.head()
     if stuck == "in the answer":
-        await client.receive_until(b"abc")
+        await client.receive_until(b"\r\nabc")
     getattr(client, how)()
     assert await (await stage.eu.connection()).ended() == "reset"
     assert stage.directory.ledger.in_flight == 0
