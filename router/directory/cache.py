@@ -29,7 +29,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache, TTLCache
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from router.directory.ports import Clock
     from router.directory.store import Answer
     from router.model.placement import Change
+
+_WORKSPACE: Final = Kind.WORKSPACE
 
 
 class Admission(StrEnum):
@@ -139,7 +141,7 @@ class PlacementCache:
     def get(self, entry: Entry) -> Fact | None:
         """What is known of `entry`, or `None` if it has to be looked up. On the path of every request."""
         try:
-            return (self._placements if entry[0] is Kind.WORKSPACE else self._aliases)[entry]
+            return (self._placements if entry[0] is _WORKSPACE else self._aliases)[entry]
         except KeyError:
             pass
         absence = self._absences.get(entry)

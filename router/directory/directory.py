@@ -8,6 +8,7 @@ The walk of a request uses it so, and a cache hit awaits nothing:
         lookup = directory.locate(target, fetched=True)    # read again, in the same step as what follows
     # Found: decide, and enter the ledger with its holds, without any await in between
     # before each write to a region: directory.may_write(ticket)
+    # without a whole answer, before it leaves the ledger: directory.unanswered.note(ticket.holds, …)
 
 The laws that live here: one lookup per entry at a time; cancelling one who waits cancels nothing else; an error is
 never cached; lookups, waiters and the time they take are bounded. An answer that is refused as older was a replica's:
@@ -18,6 +19,7 @@ term, just as an answer of a later generation does.
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +30,7 @@ from router.directory.locate import NOTHING, Unavailable, asks, join
 from router.directory.registration import Registration, random_incarnation
 from router.directory.store import StoreError
 from router.directory.throttle import Throttle
+from router.directory.unanswered import Unanswered
 from router.directory.waiting import Alarm, within
 from router.routing.values import Source
 
@@ -47,10 +50,20 @@ if TYPE_CHECKING:
     from router.routing.values import Target
 
 
+_HIT: Final = Source.HIT
 REFRESH_SECONDS: Final = 1.0
 """Between two refreshes of one entry: a region that is wrong about a workspace is wrong about each of its requests."""
 
 REFRESHES_REMEMBERED: Final = 4096
+
+
+class LookupFailure(StrEnum):
+    """Why a lookup failed. The value is a metric's label."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    CROWDED = "crowded"
 
 
 class DirectoryUnavailableError(Exception):
@@ -80,6 +93,7 @@ class CachedDirectory:
         *,
         cache: PlacementCache,
         ledger: Ledger,
+        unanswered: Unanswered,
         lease: Lease,
         registration: Registration,
         options: DirectoryOptions,
@@ -87,6 +101,7 @@ class CachedDirectory:
         spawner: Spawner,
     ) -> None:
         self.ledger = ledger
+        self.unanswered = unanswered
         self.trusted = lease.alive
         """Whether the cache may be trusted now: two clocks are read."""
         self._store = store
@@ -98,6 +113,8 @@ class CachedDirectory:
         # By term too: a lookup of an ended term can bring nothing to the next one, which must not wait for it.
         self._flights: dict[tuple[int, Entry, bool], _Flight] = {}
         self._refreshes = Throttle(REFRESH_SECONDS, REFRESHES_REMEMBERED, clock)
+        self.failures = dict.fromkeys(LookupFailure, 0)
+        """Lookups that failed, and requests that were not let wait for one."""
         self._turns = asyncio.Semaphore(options.max_lookups)
         self._waiting = 0
 
@@ -136,7 +153,7 @@ class CachedDirectory:
         registration = self._registration
         if not registration.opened:
             return Unavailable("the directory is not opened")
-        source = Source.MISS if fetched else Source.STALE if registration.failing else Source.HIT
+        source = Source.MISS if fetched else Source.STALE if registration.failing else _HIT
         return join(target, self._cache.get, source)
 
     async def fetch(self, missing: Missing) -> None:
@@ -166,6 +183,7 @@ class CachedDirectory:
         if not self.trusted():
             raise DirectoryUnavailableError("this gateway holds no lease of the directory")
         if max(self._waiting, len(self._flights)) >= self._options.max_waiting:
+            self.failures[LookupFailure.CROWDED] += 1
             raise DirectoryUnavailableError(f"{self._waiting} requests wait for lookups already")
         pins = [self._cache.pin(entry) for entry in entries]
         flights = [self._board(entry, primary=primary) for entry in entries]
@@ -198,8 +216,10 @@ class CachedDirectory:
             outcome = None
         except TimeoutError:
             outcome = f"the directory did not answer within {self._options.lookup_timeout:g} s"
+            self.failures[LookupFailure.TIMEOUT] += 1
         except (StoreError, DirectoryUnavailableError) as error:
             outcome = str(error)
+            self.failures[LookupFailure.ERROR if isinstance(error, StoreError) else LookupFailure.REFUSED] += 1
         finally:
             del self._flights[flight.term, flight.entry, flight.primary]
             flight.outcome.set_result(outcome)
@@ -246,16 +266,19 @@ def assemble(
     spawner: Spawner,
     random: Random,
     name: Callable[[], str] = random_incarnation,
+    ledger_of: Callable[[Callable[[], None]], Ledger] = Ledger,
 ) -> CachedDirectory:
     """A cached directory, not started. `store` and `registrations` are the same directory, usually the same object."""
     cache = PlacementCache(options, clock)
     alarm = Alarm(clock, spawner)
-    ledger = Ledger(on_applied=alarm.ring)
+    ledger = ledger_of(alarm.ring)
+    unanswered = Unanswered(options, clock)
     lease = Lease(clock, options.lease, on_lapse=alarm.ring)
     registration = Registration(
         registrations,
         cache=cache,
         ledger=ledger,
+        unanswered=unanswered,
         lease=lease,
         alarm=alarm,
         identity=identity,
@@ -270,6 +293,7 @@ def assemble(
         store,
         cache=cache,
         ledger=ledger,
+        unanswered=unanswered,
         lease=lease,
         registration=registration,
         options=options,

@@ -100,13 +100,13 @@ class FileHostLocks:
         return self._directory / f"{incarnation}.lock"
 
 
-def host_locks(database: Path) -> FileHostLocks:
-    """The locks of the registrations in the SQLite directory at `database`, beside it.
+def locks_of(database: Path) -> Path:
+    """Where the locks of the registrations in the SQLite directory at `database` are: beside it.
 
     Whoever uses the file runs on its host, by SQLite's own rule for a write-ahead log: so a lock beside it can be tried
     by all of them, and no host has to be compared.
     """
-    return FileHostLocks(database.with_name(database.name + "-gateways"))
+    return database.with_name(database.name + "-gateways")
 
 
 class _FileHostLock:

@@ -193,6 +193,16 @@ class Ledger:
             self._on_applied()
 
 
+class Onlooker(Ledger):
+    """The ledger of a gateway that only observes. It holds no request back, and so has never applied anything: a
+    transfer waits for as long as it is registered.
+    """
+
+    def applied(self, position: int) -> int:
+        """Nothing."""
+        return 0
+
+
 def _version_held(ticket: Ticket, entry: Entry) -> Version:
     holds = ticket.holds
     return next(version for held, version in holds if held == entry)

@@ -43,6 +43,7 @@ class Unavailable(NamedTuple):
 
 Lookup: TypeAlias = Found | Missing | Unavailable
 
+_WORKSPACE: Final = Kind.WORKSPACE
 NOTHING: Final = Found(Located(), ())
 """What is found of a target that asks nothing of the directory: it belongs to no term."""
 
@@ -81,12 +82,13 @@ def join(target: Target, read: Callable[[Entry], Fact | None], source: Source) -
 
 def _join_workspace(workspace: WorkspaceId, read: Callable[[Entry], Fact | None], source: Source) -> Found | Missing:
     """The case of nearly every request, without what only the others need."""
-    entry = Entry(Kind.WORKSPACE, workspace)
+    entry = tuple.__new__(Entry, (_WORKSPACE, workspace))
     fact = read(entry)
     if fact is None:
         return Missing((entry,))
     if isinstance(fact, Placement):
-        return Found(Located(fact, source=source), ((entry, fact.version),))
+        located = tuple.__new__(Located, (fact, None, None, None, source))
+        return tuple.__new__(Found, (located, ((entry, fact.version),)))
     return Found(Located(source=_of_nothing(source)), ((entry, fact.version),))
 
 

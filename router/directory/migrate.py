@@ -97,6 +97,9 @@ def pending(found: Schema, shipped: tuple[Migration, ...], where: str) -> tuple[
 
 def _statements(name: str, text: str) -> Iterator[str]:
     """The statements one by one: the module's own `executescript` would commit the transaction they must share."""
+    if "$$" in text:
+        # SQLite's rules part the statements of every dialect, and they know quotes only.
+        raise ValueError(f"{name}: a function's body stands between quotes, not between $$")
     statement = ""
     for line in text.splitlines(keepends=True):
         statement += line

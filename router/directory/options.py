@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
-_AT_LEAST_ONE: Final = ("max_lookups", "max_waiting", "cache_size", "absent_size", "alias_size", "feed_batch")
+from router.model.losses import WINDOW
+
+_AT_LEAST_ONE: Final = (
+    *("max_lookups", "max_waiting", "cache_size", "absent_size", "alias_size", "feed_batch"),
+    "unanswered_size",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,10 @@ class DirectoryOptions:
     - `cache_size`: placements; `absent_size`, `absent_ttl`: workspaces that are not there; `alias_size`: subdomains
       and keys, those that are not there included.
     - `feed_batch`: changes per renewal.
+    - `clock_drift`: by how much of itself a second may differ between two machines; `lease_margin`: seconds that a
+      silent gateway is waited for beyond its lease, for what its kernel still sends.
+    - `unanswered_window`: seconds that a region may go on executing a request that got no whole answer;
+      `unanswered_size`: how many of these are remembered.
     """
 
     poll_interval: float = 0.25
@@ -34,6 +43,10 @@ class DirectoryOptions:
     absent_ttl: float = 5.0
     alias_size: int = 50_000
     feed_batch: int = 1000
+    clock_drift: float = 0.01
+    lease_margin: float = 30.0
+    unanswered_window: float = WINDOW
+    unanswered_size: int = 10_000
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a value that is not positive."""

@@ -8,12 +8,14 @@ as long as the row is renewed. One registration is one *term*, under a random in
    starts cold there. There is no trust before the first renewal.
 2. **Renew.** A renewal is one transaction that renews the row, reports `applied` and brings the feed; a poll *is* a
    renewal. Sent every `poll_interval`, when woken, at once when `applied` grew, and at once while more of the feed is
-   waiting. Trust counts from just before sending. Nothing else renews it.
+   waiting. Trust counts from just before sending. Nothing else renews it. Before it acknowledges a lock it names the
+   requests of the locked workspace that got no whole answer (`router.directory.unanswered`).
 3. **End**, by a lapse, a refused renewal, or whatever breaks the feed. In this order: trust is revoked, the cache
    is emptied and refuses the lookups under way, every request of the term is told that it must not write again. A late
    answer to a renewal of that term finds it over. Then a new term begins under a new incarnation.
 4. **Retire.** The old row is unregistered when the last request of its term has ended, not earlier: until then
-   it is what transfers wait for. Should that fail for ever, the row goes by its lease or by proof of death.
+   it is what transfers wait for. Its last word are the requests that got no whole answer. Should that fail for ever,
+   the row goes by its lease or by proof of death, and the gateway itself is listed.
 
 While the store fails the term goes on until its lease lapses. Between terms nothing that needs the directory is served.
 """
@@ -25,15 +27,16 @@ import logging
 import math
 import secrets
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from router.directory.feed import find_break
 from router.directory.store import Newcomer, Renewal, StoreError
 from router.directory.waiting import Alarm, within
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from random import Random
 
     from router.directory.cache import PlacementCache
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from router.directory.options import DirectoryOptions
     from router.directory.ports import Clock, Spawner
     from router.directory.store import Position, RegistrationStore, Renewed
+    from router.directory.unanswered import Unanswered
 
 T = TypeVar("T")
 
@@ -62,6 +66,23 @@ class Identity:
     host: str
 
 
+class TermEnd(StrEnum):
+    """Why a term ended. The value is a metric's label."""
+
+    LAPSED = "lapsed"
+    REFUSED = "refused"
+    RESET = "reset"
+    STOPPED = "stopped"
+    INTERNAL = "internal"
+
+
+class _Reason(NamedTuple):
+    """Why a term ended, and the one line that says so."""
+
+    why: TermEnd
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrationState:
     """Where the registration stands, for metrics and health.
@@ -71,6 +92,8 @@ class RegistrationState:
     - `position`, `head`: how far the feed was applied, and how far it goes.
     - `lag`: seconds since a renewal was last up to the head (since the start, if none was).
     - `failing`: the last attempt failed; `last_error`: its one line.
+    - `lease_left`: seconds that the cache may be trusted if no renewal is answered any more; 0 between terms.
+    - `terms_ended`: how many, by why; `failures`: calls of the registration that failed.
     """
 
     incarnation: str | None
@@ -82,6 +105,9 @@ class RegistrationState:
     lag: float
     failing: bool
     last_error: str | None
+    lease_left: float
+    terms_ended: Mapping[TermEnd, int]
+    failures: int
 
     @property
     def ready(self) -> bool:
@@ -107,6 +133,7 @@ class Registration:
         *,
         cache: PlacementCache,
         ledger: Ledger,
+        unanswered: Unanswered,
         lease: Lease,
         alarm: Alarm,
         identity: Identity,
@@ -120,6 +147,7 @@ class Registration:
         self._store = store
         self._cache = cache
         self._ledger = ledger
+        self._unanswered = unanswered
         self._lease = lease
         self._alarm = alarm
         self._identity = identity
@@ -137,6 +165,8 @@ class Registration:
         self._caught_up = False
         self._caught_up_at = clock.monotonic()
         self._failures = 0
+        self._failures_ever = 0
+        self._terms_ended = dict.fromkeys(TermEnd, 0)
         self._last_error: str | None = None
 
     @property
@@ -162,6 +192,9 @@ class Registration:
             lag=self._clock.monotonic() - self._caught_up_at,
             failing=self.failing,
             last_error=self._last_error,
+            lease_left=self._lease.remaining() if self._lease.alive() else 0.0,
+            terms_ended=self._terms_ended,
+            failures=self._failures_ever,
         )
 
     def start(self) -> None:
@@ -172,9 +205,9 @@ class Registration:
         """Renew at once: the directory has news."""
         self._alarm.ring()
 
-    def end_term(self, reason: str) -> None:
-        """End the present term at once, if there is one; a new one begins in the background."""
-        self._end(reason)
+    def end_term(self, text: str) -> None:
+        """The directory is not what it was: end the present term, if there is one. Another begins in the background."""
+        self._end(_Reason(TermEnd.RESET, text))
         self._alarm.ring()
 
     async def close(self) -> None:
@@ -185,7 +218,7 @@ class Registration:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
-        self._end("this gateway stops", logging.INFO)
+        self._end(_Reason(TermEnd.STOPPED, "this gateway stops"), logging.INFO)
         if self._retiring:
             try:
                 await self._timed(partial(asyncio.wait, set(self._retiring)), "leaving")
@@ -197,17 +230,18 @@ class Registration:
     async def _run(self) -> None:
         while True:
             try:
-                reason = await self._keep(await self._begin())
+                ending = await self._keep(await self._begin())
             except Exception as error:  # the loop outlives its bugs: without it no term would ever begin again
                 _log.exception("the registration failed")
-                reason = self._last_error = f"internal error: {error}"
-            self._end(reason)
+                self._last_error = f"internal error: {error}"
+                ending = _Reason(TermEnd.INTERNAL, self._last_error)
+            self._end(ending)
             # The first new term is tried at once; terms that end before a single renewal must not follow at full speed.
             self._failures += 1
             if self._failures > 1:
                 await self._pause()
 
-    def _end(self, reason: str, level: int = logging.WARNING) -> None:
+    def _end(self, ending: _Reason, level: int = logging.WARNING) -> None:
         """See 3 above. Without an await: nothing can be decided between the steps."""
         term, self._term = self._term, None
         if term is None:
@@ -216,8 +250,10 @@ class Registration:
         self._cache.reset()
         self._opened = self._caught_up = False
         ended = self._ledger.end_term()
-        self._last_error = reason
-        _log.log(level, "term %s ended with %d requests in flight: %s", term.incarnation, ended.in_flight, reason)
+        self._unanswered.end_term()
+        self._last_error = ending.text
+        self._terms_ended[ending.why] += 1
+        _log.log(level, "term %s ended with %d requests in flight: %s", term.incarnation, ended.in_flight, ending.text)
         self._retire(term, ended)
 
     async def _begin(self) -> _Term:
@@ -249,21 +285,25 @@ class Registration:
             raise
         self._cache.begin_term(position)
         self._ledger.begin_term()
+        self._unanswered.incarnation = incarnation
         self._lease.begin()
         self._head = position.seq
         self._term = term
         return term
 
-    async def _keep(self, term: _Term) -> str:
+    async def _keep(self, term: _Term) -> _Reason:
         """Renew until the term ends, and return why."""
         while True:
             position = self._cache.position
             if self._term is not term or position is None:
-                return "it was ended already"
+                return _Reason(TermEnd.RESET, "it was ended already")
             if self._lease.lapsed:
-                return "the lease lapsed"
+                return _Reason(TermEnd.LAPSED, "the lease lapsed")
             applied = self._ledger.applied(position.seq)
-            renewal = Renewal(term.incarnation, applied, position, self._options.feed_batch)
+            unanswered = self._unanswered.batch()
+            renewal = Renewal(
+                term.incarnation, self._unanswered.limit(applied), position, self._options.feed_batch, unanswered
+            )
             sent = self._lease.moment()
             try:
                 renewed = await self._ask(partial(self._store.renew, renewal), limit=self._lease.remaining())
@@ -274,24 +314,25 @@ class Registration:
                 continue
             if self._term is not term:
                 continue
-            reason = self._take(renewal, sent, renewed)
-            if reason is not None:
-                return reason
-            if self._caught_up and self._ledger.applied(self._head) == applied:
+            ending = self._take(renewal, sent, renewed)
+            if ending is not None:
+                return ending
+            if self._caught_up and self._ledger.applied(self._head) == applied and not self._unanswered.owes:
                 await self._alarm.wait(min(self._options.poll_interval, self._lease.remaining()))
 
-    def _take(self, renewal: Renewal, sent: Moment, renewed: Renewed | None) -> str | None:
+    def _take(self, renewal: Renewal, sent: Moment, renewed: Renewed | None) -> _Reason | None:
         """Take in the answer to a renewal, or return why the term is over."""
         if renewed is None:
-            return "the directory refused the renewal: the row is gone"
+            return _Reason(TermEnd.REFUSED, "the directory refused the renewal: the row is gone")
         broken = find_break(renewal.position, renewed)
         if broken is not None:
-            return broken
+            return _Reason(TermEnd.RESET, broken)
         if not self._lease.renewed(sent):
-            return "the lease lapsed before the renewal was answered"
+            return _Reason(TermEnd.LAPSED, "the lease lapsed before the renewal was answered")
         if self._failures:
             self._failures, self._last_error = 0, None
             _log.info("the directory answers again")
+        self._unanswered.named(renewal.unanswered)
         self._opened = renewed.opened
         self._head = renewed.head
         last = renewal.position.seq + len(renewed.changes)
@@ -300,6 +341,7 @@ class Registration:
             self._caught_up_at = self._clock.monotonic()
         for change in renewed.changes:
             self._cache.apply(change)
+            self._unanswered.follow(change)
             self._ledger.supersede(change.fact.entry, change.fact.version, change.seq)
         return None
 
@@ -315,10 +357,15 @@ class Registration:
         failures = 0
         while True:
             try:
-                await self._ask(partial(self._store.unregister, term.incarnation))
+                # Asked for each time: while the store fails, a request of a later term may end badly too.
+                last_word = self._unanswered.last_word()
+                await self._ask(partial(self._store.unregister, term.incarnation, unanswered=last_word))
             except StoreError as error:
                 failures += 1
+                self._failures_ever += 1
                 self._last_error = str(error)
+                if failures == 1:
+                    _log.warning("registration %s cannot be taken away yet: %s", term.incarnation, error)
                 await self._clock.sleep(self._delay(failures))
             else:
                 term.lock.release()
@@ -337,6 +384,7 @@ class Registration:
 
     def _note_failure(self, error: str) -> None:
         self._failures += 1
+        self._failures_ever += 1
         self._last_error = error
         if self._failures == 1:
             _log.warning("the directory fails: %s", error)

@@ -7,13 +7,15 @@ Migration and maintenance are not part of the protocol: they belong to the adapt
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from router.model.barrier import BarrierView
+    from router.model.barrier import BarrierView, Silent
+    from router.model.losses import Ending, Losses, UnansweredRequest
     from router.model.placement import Change, Entry, Fact, Placement, WorkspaceId
     from router.model.region import RegionName
     from router.model.transfer import Refusal, Transfer, TransferEvent, TransferId
@@ -82,12 +84,17 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """One transaction: renews the row, reports `applied`, asks for the feed behind `position`."""
+    """One transaction: renews the row, reports `applied`, asks for the feed behind `position`.
+
+    `unanswered` is kept in that transaction: in the running transfer of its workspace, and where none runs for one that
+    starts later. What is sent again after an answer was lost is kept once. Of a refused renewal nothing is kept.
+    """
 
     incarnation: str
     applied: int
     position: Position
     limit: int = 1000
+    unanswered: tuple[UnansweredRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,14 @@ class RegistrationStore(Protocol):
     async def renew(self, renewal: Renewal) -> Renewed | None:
         """Renew and return the feed, or `None` if there is no such row: a refused renewal. Raises `StoreError`."""
 
-    async def unregister(self, incarnation: str) -> None:
-        """Delete the row; deleting one that is gone is no error. Raises `StoreError`."""
+    async def unregister(self, incarnation: str, *, unanswered: Iterable[UnansweredRequest] = ()) -> None:
+        """Delete the row; deleting one that is gone is no error. Its gateway cannot be asked afterwards, so
+        `unanswered`, all that it remembers, is kept in the same transaction as by a renewal, whether or not the row is
+        there. Raises `StoreError`.
+        """
+
+    async def registrations(self) -> BarrierView:
+        """All rows, in one snapshot of the primary. Raises `StoreError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +187,7 @@ class WorkspaceStore(Protocol):
     ) -> int:
         """Put all or none, and return how many changed. A workspace in transfer, a move to another region of one that
         exists (that is what transfers are for), or a subdomain that another workspace has, is refused; a draft that
-        changes nothing never is. `progress` is told now and then how many are done, in a thread of the store's.
+        changes nothing never is. `progress` is told now and then how many are done, perhaps in a thread of the store's.
 
         Raises `WriteRefusedError` with every problem, `StoreError`.
         """
@@ -196,8 +209,11 @@ class WorkspaceStore(Protocol):
 class TransferStore(Protocol):
     """What transfers ask. Each call is one transaction that also writes the feed."""
 
-    async def start_transfer(self, transfer: Transfer) -> Transfer:
+    async def start_transfer(self, transfer: Transfer, *, losses_since: float = math.inf) -> Transfer:
         """Insert `transfer` as `locking` (its `source` and `lock_seq` are filled in here), grow the epoch, lock.
+
+        What was lost at `losses_since` (seconds since 1970) or later is on its list from the start: gateways, and the
+        unanswered requests of its workspace, those on the lists of other transfers included.
 
         Raises `WriteRefusedError` (unknown workspace, already running, already there), `StoreError`.
         """
@@ -210,9 +226,12 @@ class TransferStore(Protocol):
         `BARRIER_HOLDS` is not for this call: it belongs to `evaluate`.
         """
 
-    async def evaluate(self, transfer: TransferId, *, now: float) -> tuple[Transfer, BarrierView] | None:
-        """In one transaction: read the transfer (by its random id) and the registrations, and if it is `locking` and
-        `router.model.barrier.holds`, make it `transferring`. Returns what it is now and what was seen.
+    async def evaluate(
+        self, transfer: TransferId, *, now: float, silent: Iterable[Silent] = ()
+    ) -> tuple[Transfer, BarrierView] | None:
+        """In one transaction, if the transfer of this random id is `locking`: revoke the rows of `silent` that were not
+        renewed meanwhile (as `forget` does, `EXPIRED`), read the others, and if `router.model.barrier.holds`, make it
+        `transferring`. Returns what it is now and the rows that are left.
 
         Raises `StoreError`.
         """
@@ -223,8 +242,14 @@ class TransferStore(Protocol):
     async def list_transfers(self, *, workspace: WorkspaceId | None, running: bool) -> tuple[Transfer, ...]:
         """Newest first, of one workspace or of all, running ones only if asked. Raises `StoreError`."""
 
-    async def forget_dead(self, incarnation: str) -> None:
-        """Delete the row of a process that was proved dead. Raises `StoreError`."""
+    async def forget(self, incarnation: str, *, ending: Ending, renewals: int | None = None) -> bool:
+        """Delete the row of a gateway that will not do it itself, and list it in every running transfer; where none
+        runs it is kept for those that start later. With `renewals` only if it was renewed so often and no more.
+        Returns whether a row was deleted. Raises `StoreError`.
+        """
+
+    async def losses(self, transfer: TransferId) -> Losses:
+        """The list of `transfer`; an empty one if there is no such transfer. Raises `StoreError`."""
 
 
 class Store(LookupStore, RegistrationStore, WorkspaceStore, TransferStore, Protocol):

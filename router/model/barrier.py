@@ -8,6 +8,10 @@ Safety makes the transfer wait, never the traffic drop.
 An acknowledgement counts only in the present generation: a directory that was restored or failed over may know nothing
 of what was acknowledged before. And because such a directory may have lost registrations too, a generation other than
 the first waits one longest lease before any flip.
+
+A registration that is never renewed again holds a transfer up until it *expires*: whoever watched it unchanged on a
+clock of its own, for longer than its gateway can have trusted it, names it `Silent`. That is a claim about the past
+only, so the transaction of the flip compares once more, and revokes the row before it goes on without it.
 """
 
 from __future__ import annotations
@@ -30,6 +34,14 @@ class Registration:
     generation: int
     applied: int
     renewed_at: float
+    renewals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A registration that was watched unchanged, at this number of renewals, for longer than its lease allows."""
+
+    incarnation: str
     renewals: int
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.directory.rig import Rig
-from tests.directory.sites import SqliteSite
+from tests.directory.sites import PostgresSite, SqliteSite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,10 +25,10 @@ async def rig() -> AsyncIterator[Rig]:
     await rig.spawner.close()
 
 
-@pytest.fixture(params=["sqlite"])
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     """A directory of each kind, freshly made."""
-    site = SqliteSite(tmp_path / "directory.db")
+    site: Site = SqliteSite(tmp_path / "directory.db") if request.param == "sqlite" else await PostgresSite.make()
     yield site
     await site.close()
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from router.directory.store import Answer, Newcomer, Position, Renewal, Renewed, StoreError
-from router.model.barrier import BarrierView, Registration, holds
+from router.model.barrier import BarrierView, Registration, Silent, holds
+from router.model.losses import Ending, Losses, LostGateway, UnansweredRequest
 from router.model.placement import Absence, Alias, Change, Entry, Kind, Placement, Version, WorkspaceId
 from router.model.region import RegionName
 from router.model.transfer import Refusal, Transfer, TransferEvent, TransferId, TransferState, advance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from router.model.placement import Fact
 
@@ -59,6 +61,8 @@ class MemoryStore:
     history: list[Change] = field(default_factory=list)
     rows: dict[str, Registration] = field(default_factory=dict)
     transfers: dict[TransferId, Transfer] = field(default_factory=dict)
+    lost: dict[TransferId | None, dict[str, LostGateway]] = field(default_factory=dict)
+    unanswered: dict[TransferId | None, dict[UnansweredRequest, None]] = field(default_factory=dict)
     replica_seq: int | None = None
     calls: Counter[str] = field(default_factory=Counter)
     renewals: list[Renewal] = field(default_factory=list)
@@ -153,22 +157,39 @@ class MemoryStore:
                 row, applied=renewal.applied, generation=renewal.position.generation, renewals=row.renewals + 1
             )
             first = max(renewal.position.seq, self.floor - 1)
+            self._keep_unanswered(renewal.unanswered)
             changes = tuple(self.history[first : first + renewal.limit])
             renewed = Renewed(self.generation, self.floor, self.head, self.opened, changes)
         await self._leave(gate)
         return renewed
 
-    async def unregister(self, incarnation: str) -> None:
+    async def unregister(self, incarnation: str, *, unanswered: Iterable[UnansweredRequest] = ()) -> None:
         gate = await self._arrive("unregister")
         self.rows.pop(incarnation, None)
+        self._keep_unanswered(unanswered)
         await self._leave(gate)
+
+    async def registrations(self) -> BarrierView:
+        gate = await self._arrive("registrations")
+        view = BarrierView(self.generation, 0.0, tuple(self.rows.values()))
+        await self._leave(gate)
+        return view
 
     # TransferStore
 
-    async def start_transfer(self, transfer: Transfer) -> Transfer:
+    async def start_transfer(self, transfer: Transfer, *, losses_since: float = math.inf) -> Transfer:
         source = self.snapshot(workspace_entry(transfer.workspace))
         assert isinstance(source, Placement)
         transfer = replace(transfer, source=source.region, lock_seq=self.head + 1)
+        self.lost[transfer.id] = {
+            name: lost for listed in self.lost.values() for name, lost in listed.items() if lost.at >= losses_since
+        }
+        self.unanswered[transfer.id] = {
+            one: None
+            for listed in self.unanswered.values()
+            for one in listed
+            if one.workspace == transfer.workspace and one.ended_at >= losses_since
+        }
         self._record(transfer)
         return transfer
 
@@ -183,11 +204,16 @@ class MemoryStore:
             self._record(result)
         return result
 
-    async def evaluate(self, transfer: TransferId, *, now: float) -> tuple[Transfer, BarrierView] | None:
+    async def evaluate(
+        self, transfer: TransferId, *, now: float, silent: Iterable[Silent] = ()
+    ) -> tuple[Transfer, BarrierView] | None:
         gate = await self._arrive("evaluate")
         found = self.transfers.get(transfer)
         if found is None:
             return None
+        if found.state is TransferState.LOCKING:
+            for row in silent:
+                self._forget(row.incarnation, Ending.EXPIRED, row.renewals, now)
         view = BarrierView(self.generation, 0.0, tuple(self.rows.values()))
         if found.state is TransferState.LOCKING and holds(found, view, now=now):
             result = advance(found, TransferEvent.BARRIER_HOLDS, now=now)
@@ -210,10 +236,33 @@ class MemoryStore:
         await self._leave(gate)
         return found
 
-    async def forget_dead(self, incarnation: str) -> None:
-        gate = await self._arrive("forget_dead")
-        self.rows.pop(incarnation, None)
+    async def forget(self, incarnation: str, *, ending: Ending, renewals: int | None = None) -> bool:
+        gate = await self._arrive("forget")
+        forgotten = self._forget(incarnation, ending, renewals, 0.0)
         await self._leave(gate)
+        return forgotten
+
+    async def losses(self, transfer: TransferId) -> Losses:
+        gate = await self._arrive("losses")
+        losses = Losses(tuple(self.lost.get(transfer, {}).values()), tuple(self.unanswered.get(transfer, {})))
+        await self._leave(gate)
+        return losses
+
+    def _forget(self, incarnation: str, ending: Ending, renewals: int | None, now: float) -> bool:
+        row = self.rows.get(incarnation)
+        if row is None or renewals not in {None, row.renewals}:
+            return False
+        del self.rows[incarnation]
+        running: list[TransferId | None] = [one.id for one in self.transfers.values() if one.state.running]
+        for transfer in running or [None]:
+            lost = LostGateway(incarnation, row.gateway, row.host, ending, now)
+            self.lost.setdefault(transfer, {})[incarnation] = lost
+        return True
+
+    def _keep_unanswered(self, unanswered: Iterable[UnansweredRequest]) -> None:
+        running = {one.workspace: one.id for one in self.transfers.values() if one.state.running}
+        for request in unanswered:
+            self.unanswered.setdefault(running.get(request.workspace), {})[request] = None
 
     def _record(self, transfer: Transfer) -> None:
         self.transfers[transfer.id] = transfer

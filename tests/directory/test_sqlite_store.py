@@ -296,6 +296,10 @@ def test_the_directory_holds_ids_hashes_and_placements_and_no_tenant_data(file: 
         "registration": {
             "incarnation", "gateway", "host", "lease", "generation", "applied", "renewed_at", "renewals",
         },
+        "lost_gateway": {"transfer", "incarnation", "gateway", "host", "ending", "at"},
+        "unanswered_request": {
+            "transfer", "incarnation", "request_id", "workspace", "region", "ended_at", "fault",
+        },
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.directory.store import Position, Renewal, StoreError
+from router.model.losses import Ending
 from router.model.placement import Absence, Change, Entry, Kind, Placement, Version
 from router.model.transfer import TransferEvent
 from tests.directory.feeds import (
@@ -168,8 +169,8 @@ async def test_unregistering_deletes_the_row_and_may_be_repeated(store: Maintain
 
 async def test_a_dead_process_is_forgotten(store: MaintainedStore) -> None:
     await register(store, "dead")
-    await store.forget_dead("dead")
-    await store.forget_dead("dead")
+    await store.forget("dead", ending=Ending.DEAD)
+    await store.forget("dead", ending=Ending.DEAD)
     assert await rows_seen(store) == ()
 
 

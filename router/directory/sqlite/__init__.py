@@ -5,9 +5,9 @@ row under it, so `seq` has no gaps and its order is that of the commits. Readers
 nobody (WAL). What was committed is on the disk (synchronous=FULL). The file is never made in passing, only by
 `migrate`: a mistyped path must not become an empty directory in which nobody is known.
 
-The rooms: `store` (the class) hands plain functions over a transaction (`lookups`, `registrations`, `workspaces`,
-`keys`, `transfers`, with `feed` under them) to a `lane` (one thread, one connection), which opens the `file` and has
-its `errors` told in an operator's words; `maintenance` makes and opens directories.
+The rooms: `store` (the class) hands plain functions over a transaction (`lookups`, `registrations`, `losses`,
+`workspaces`, `keys`, `transfers`, with `feed` under them) to a `lane` (one thread, one connection), which opens the
+`file` and has its `errors` told in an operator's words; `maintenance` makes and opens directories.
 """
 
 from router.directory.sqlite.maintenance import migrate

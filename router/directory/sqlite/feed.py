@@ -7,38 +7,25 @@ moment. Its `seq` is taken under the feed's one row and the writer holds the fil
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from router.directory.rows import CHANGE_COLUMNS, TRANSFER_COLUMNS, fact
 from router.directory.store import DirectoryInfo
-from router.model.placement import Absence, Alias, Change, Entry, Fact, Kind, Placement, Version, WorkspaceId
-from router.model.transfer import RunningTransfer
+from router.model.placement import Change
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from router.directory.rows import Payload
     from router.directory.store import Position
-    from router.model.region import RegionName
 
 PRUNED_PER_CHANGE: Final = 2
 """More than one, so that a feed that has grown too long shrinks again; few, so that no writer pays for all of it."""
 
-TRANSFER_COLUMNS: Final = "t.id, t.source, t.destination, t.started_at, t.deadline"
-
 _CHANGES: Final = (
-    "SELECT c.seq, c.kind, c.name, c.number, c.region, c.workspace, c.superseded, "  # noqa: S608 - constants only
-    f"{TRANSFER_COLUMNS} FROM change c LEFT JOIN transfer t ON t.id = c.transfer WHERE c.seq > ? ORDER BY c.seq LIMIT ?"
+    f"SELECT c.seq, {CHANGE_COLUMNS}, {TRANSFER_COLUMNS} "  # noqa: S608 - constants only
+    "FROM change c LEFT JOIN transfer t ON t.id = c.transfer WHERE c.seq > ? ORDER BY c.seq LIMIT ?"
 )
-
-
-class Payload(NamedTuple):
-    """A fact as it stands in a row of the feed: neither region nor workspace is an absence."""
-
-    kind: Kind
-    name: str
-    region: RegionName | None = None
-    workspace: WorkspaceId | None = None
-    superseded: bool = False
-    transfer: str | None = None
 
 
 class Feed:
@@ -79,15 +66,3 @@ def changes_after(connection: sqlite3.Connection, position: Position, limit: int
     """At most `limit` changes behind `position`, which must be of the present generation."""
     rows = connection.execute(_CHANGES, (position.seq, limit))
     return tuple(Change(row[0], fact(row[1:], position.generation)) for row in rows)
-
-
-def fact(row: tuple[Any, ...], generation: int) -> Fact:
-    """The fact of a row: kind, name, number, region, workspace, superseded, then `TRANSFER_COLUMNS`."""
-    kind, name, number, region, workspace, superseded, *running = row
-    entry, version = Entry(Kind(kind), name), Version(generation, number)
-    if region is None and workspace is None:
-        return Absence(entry, version)
-    if entry.kind is Kind.WORKSPACE:
-        transfer = None if running[0] is None else RunningTransfer(*running)
-        return Placement(WorkspaceId(name), region, version, transfer)
-    return Alias(entry, version, workspace, region, bool(superseded))

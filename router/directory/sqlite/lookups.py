@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.directory.sqlite.feed import TRANSFER_COLUMNS, fact, info_of
+from router.directory.rows import TRANSFER_COLUMNS, fact
+from router.directory.sqlite.feed import info_of
 from router.directory.store import Answer
 from router.model.placement import Absence, Kind, Version
 
@@ -30,7 +31,7 @@ _QUERIES: Final[Mapping[Kind, str]] = {
         f"superseded_by IS NOT NULL, {_NO_TRANSFER} FROM api_key WHERE digest = ?"
     ),
 }
-"""Each gives the columns that `router.directory.sqlite.feed.fact` reads."""
+"""Each gives the columns that `router.directory.rows.fact` reads."""
 
 
 def answer(connection: sqlite3.Connection, entry: Entry) -> Answer:

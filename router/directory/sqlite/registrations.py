@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.directory.sqlite.feed import changes_after, info_of
+from router.directory.sqlite.losses import keep_unanswered
 from router.directory.store import Position, Renewed
 from router.model.barrier import BarrierView, Registration
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from router.directory.store import Newcomer, Renewal
+    from router.model.losses import UnansweredRequest
 
 
 def register(connection: sqlite3.Connection, newcomer: Newcomer, *, now: float) -> None:
@@ -43,15 +46,19 @@ def renew(connection: sqlite3.Connection, renewal: Renewal, *, now: float) -> Re
     )
     if not updated.rowcount:
         return None
+    keep_unanswered(connection, renewal.unanswered, now=now)
     # A position of another generation or behind the floor cannot be followed: by what else is in it the answer says so.
     followed = renewal.position.generation == info.generation and renewal.position.seq + 1 >= info.floor
     changes = changes_after(connection, renewal.position, renewal.limit) if followed else ()
     return Renewed(info.generation, info.floor, info.head, info.opened, changes)
 
 
-def remove(connection: sqlite3.Connection, incarnation: str) -> None:
-    """Delete the row, if it is there."""
+def remove(
+    connection: sqlite3.Connection, incarnation: str, unanswered: Iterable[UnansweredRequest], *, now: float
+) -> None:
+    """Delete the row, if it is there, and keep what its gateway leaves behind."""
     connection.execute("DELETE FROM registration WHERE incarnation = ?", (incarnation,))
+    keep_unanswered(connection, unanswered, now=now)
 
 
 def view(connection: sqlite3.Connection) -> BarrierView:

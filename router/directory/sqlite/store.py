@@ -8,9 +8,10 @@ so that the rooms below are functions of what they are given.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from router.directory.sqlite import keys, lookups, maintenance, registrations, transfers, workspaces
+from router.directory.sqlite import keys, lookups, losses, maintenance, registrations, transfers, workspaces
 from router.directory.sqlite.feed import Feed, info_of
 from router.directory.sqlite.file import DatabaseFile
 from router.directory.sqlite.lane import READ, WRITE, Lane
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
         WorkspaceDraft,
         WorkspaceRecord,
     )
-    from router.model.barrier import BarrierView
+    from router.model.barrier import BarrierView, Silent
+    from router.model.losses import Ending, Losses, UnansweredRequest
     from router.model.placement import Entry, WorkspaceId
     from router.model.region import RegionName
     from router.model.transfer import Refusal, Transfer, TransferId
@@ -109,13 +111,14 @@ class SqliteStore:
         now = self._clock.wall()
         return await self._writer.run(lambda connection: registrations.renew(connection, renewal, now=now))
 
-    async def unregister(self, incarnation: str) -> None:
+    async def unregister(self, incarnation: str, *, unanswered: Iterable[UnansweredRequest] = ()) -> None:
         """See `RegistrationStore`."""
-        await self._writer.run(lambda connection: registrations.remove(connection, incarnation))
+        now, ready = self._clock.wall(), tuple(unanswered)
+        await self._writer.run(lambda connection: registrations.remove(connection, incarnation, ready, now=now))
 
-    async def forget_dead(self, incarnation: str) -> None:
-        """See `TransferStore`."""
-        await self._writer.run(lambda connection: registrations.remove(connection, incarnation))
+    async def registrations(self) -> BarrierView:
+        """See `RegistrationStore`."""
+        return await self._reader.run(registrations.view)
 
     async def get_workspace(self, workspace: WorkspaceId) -> WorkspaceRecord | None:
         """See `WorkspaceStore`."""
@@ -146,9 +149,9 @@ class SqliteStore:
         ready = tuple(drafts)
         return await self._write(lambda feed: keys.put_keys(feed, ready))
 
-    async def start_transfer(self, transfer: Transfer) -> Transfer:
+    async def start_transfer(self, transfer: Transfer, *, losses_since: float = math.inf) -> Transfer:
         """See `TransferStore`."""
-        return await self._write(lambda feed: transfers.start_transfer(feed, transfer))
+        return await self._write(lambda feed: transfers.start_transfer(feed, transfer, losses_since=losses_since))
 
     async def advance_transfer(
         self, transfer: TransferId, event: TransferEvent, *, now: float, reason: str | None = None
@@ -158,9 +161,23 @@ class SqliteStore:
             raise ValueError("only evaluate may find that the barrier holds")
         return await self._write(lambda feed: transfers.advance_transfer(feed, transfer, event, now=now, reason=reason))
 
-    async def evaluate(self, transfer: TransferId, *, now: float) -> tuple[Transfer, BarrierView] | None:
+    async def evaluate(
+        self, transfer: TransferId, *, now: float, silent: Iterable[Silent] = ()
+    ) -> tuple[Transfer, BarrierView] | None:
         """See `TransferStore`."""
-        return await self._write(lambda feed: transfers.evaluate(feed, transfer, now=now))
+        ready = tuple(silent)
+        return await self._write(lambda feed: transfers.evaluate(feed, transfer, now=now, silent=ready))
+
+    async def forget(self, incarnation: str, *, ending: Ending, renewals: int | None = None) -> bool:
+        """See `TransferStore`."""
+        now = self._clock.wall()
+        return await self._writer.run(
+            lambda connection: losses.forget(connection, incarnation, ending=ending, renewals=renewals, now=now)
+        )
+
+    async def losses(self, transfer: TransferId) -> Losses:
+        """See `TransferStore`."""
+        return await self._reader.run(lambda connection: losses.losses(connection, transfer))
 
     async def get_transfer(self, transfer: TransferId) -> Transfer | None:
         """See `TransferStore`."""

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import astuple, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from router.directory.rows import TRANSFER_FIELDS, transfer_of
+from router.directory.rules import start_problems
+from router.directory.sqlite.losses import adopt, forget
 from router.directory.sqlite.registrations import view
-from router.directory.sqlite.workspaces import in_transfer, place
+from router.directory.sqlite.workspaces import place, stored_workspace
 from router.directory.store import WriteRefusedError
 from router.model.barrier import holds
-from router.model.placement import WorkspaceId
-from router.model.region import RegionName
+from router.model.losses import Ending
 from router.model.transfer import Refusal, Transfer, TransferEvent, TransferId, TransferState, advance
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from router.directory.sqlite.feed import Feed
-    from router.model.barrier import BarrierView
+    from router.model.barrier import BarrierView, Silent
+    from router.model.placement import WorkspaceId
 
-_COLUMNS: Final = (
-    "id, workspace, source, destination, state, requested_by, started_at, deadline, lock_seq, ended_at, reason"
-)
-"""In the order of the fields of `Transfer`."""
-
-_SELECT: Final = f"SELECT {_COLUMNS} FROM transfer"  # noqa: S608 - constants only
+SELECT: Final = f"SELECT {TRANSFER_FIELDS} FROM transfer"  # noqa: S608 - constants only
+"""Conditions go behind it; `transfer_of` reads its rows."""
 
 
-def start_transfer(feed: Feed, transfer: Transfer) -> Transfer:
-    """Insert it as `locking`, with its source and the seq of its lock. Raises `WriteRefusedError`."""
-    found = feed.connection.execute(
-        "SELECT region, transfer FROM workspace WHERE id = ? AND region IS NOT NULL", (transfer.workspace,)
-    ).fetchone()
-    problems = list(_problems(feed.connection, transfer, found))
-    if problems:
+def start_transfer(feed: Feed, transfer: Transfer, *, losses_since: float) -> Transfer:
+    """Insert it as `locking`, with its source, the seq of its lock and what was lost since then.
+
+    Raises `WriteRefusedError`.
+    """
+    stored = stored_workspace(feed.connection, transfer.workspace)
+    known = get_transfer(feed.connection, transfer.id) is not None
+    problems = list(start_problems(transfer, stored, known=known))
+    source = stored.region
+    if problems or source is None:
         raise WriteRefusedError([f"workspace {transfer.workspace!r} {problem}" for problem in problems])
-    source = RegionName(found[0])
     seq = feed.take_seq()
     started = replace(transfer, source=source, lock_seq=seq, state=TransferState.LOCKING, ended_at=None, reason=None)
     feed.connection.execute(
-        f"INSERT INTO transfer ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
+        f"INSERT INTO transfer ({TRANSFER_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
         astuple(started),
     )
+    adopt(feed.connection, started.id, started.workspace, since=losses_since)
     place(feed, seq, started.workspace, source, started.id)
     return started
 
@@ -60,11 +62,16 @@ def advance_transfer(
     return advanced
 
 
-def evaluate(feed: Feed, transfer: TransferId, *, now: float) -> tuple[Transfer, BarrierView] | None:
+def evaluate(
+    feed: Feed, transfer: TransferId, *, now: float, silent: Iterable[Silent]
+) -> tuple[Transfer, BarrierView] | None:
     """Make it `transferring` if it is `locking` and the barrier holds by the rows of this very transaction."""
     found = get_transfer(feed.connection, transfer)
     if found is None:
         return None
+    if found.state is TransferState.LOCKING:
+        for row in silent:
+            forget(feed.connection, row.incarnation, ending=Ending.EXPIRED, renewals=row.renewals, now=now)
     seen = view(feed.connection)
     if holds(found, seen, now=now):
         # Only from `locking`: in any other state the table refuses.
@@ -77,8 +84,8 @@ def evaluate(feed: Feed, transfer: TransferId, *, now: float) -> tuple[Transfer,
 
 def get_transfer(connection: sqlite3.Connection, transfer: TransferId) -> Transfer | None:
     """The transfer, or `None`."""
-    row = connection.execute(f"{_SELECT} WHERE id = ?", (transfer,)).fetchone()
-    return None if row is None else _transfer(row)
+    row = connection.execute(f"{SELECT} WHERE id = ?", (transfer,)).fetchone()
+    return None if row is None else transfer_of(row)
 
 
 def list_transfers(
@@ -86,26 +93,11 @@ def list_transfers(
 ) -> tuple[Transfer, ...]:
     """The newest first."""
     rows = connection.execute(
-        f"{_SELECT} WHERE (:workspace IS NULL OR workspace = :workspace) "
+        f"{SELECT} WHERE (:workspace IS NULL OR workspace = :workspace) "
         "AND (NOT :running OR state IN ('locking', 'transferring')) ORDER BY lock_seq DESC",
         {"workspace": workspace, "running": running},
     )
-    return tuple(_transfer(row) for row in rows)
-
-
-def _problems(
-    connection: sqlite3.Connection, transfer: Transfer, found: tuple[str, str | None] | None
-) -> Iterator[str]:
-    if get_transfer(connection, transfer.id) is not None:
-        yield f"cannot be moved under the id {transfer.id}, which another transfer has: make a new one"
-    if found is None:
-        yield "is not in the directory: put it first"
-        return
-    region, running = found
-    if running is not None:
-        yield in_transfer(running)
-    if region == transfer.destination:
-        yield f"lives in {region!r} already"
+    return tuple(transfer_of(row) for row in rows)
 
 
 def _write(feed: Feed, transfer: Transfer) -> None:
@@ -115,15 +107,3 @@ def _write(feed: Feed, transfer: Transfer) -> None:
     )
     lock = transfer.id if transfer.state.running else None
     place(feed, feed.take_seq(), transfer.workspace, transfer.home, lock)
-
-
-def _transfer(row: tuple[Any, ...]) -> Transfer:
-    id_, workspace, source, destination, state, *rest = row
-    return Transfer(
-        TransferId(id_),
-        WorkspaceId(workspace),
-        RegionName(source),
-        RegionName(destination),
-        TransferState(state),
-        *rest,
-    )

@@ -11,40 +11,33 @@ any of them is refused, so all problems are found before anything is kept.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from router.directory.sqlite.feed import TRANSFER_COLUMNS, Payload, fact, info_of
-from router.directory.sqlite.refusals import Refusals
-from router.directory.store import WorkspaceRecord, WriteRefusedError
-from router.model.placement import Kind, Placement, WorkspaceId
+from router.directory.rows import TRANSFER_COLUMNS, Payload, record_of
+from router.directory.rules import Refusals, Stored, in_transfer, workspace_problems
+from router.directory.sqlite.feed import info_of
+from router.directory.store import WriteRefusedError
+from router.model.placement import Kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from router.directory.sqlite.feed import Feed
-    from router.directory.store import WorkspaceDraft
+    from router.directory.store import WorkspaceDraft, WorkspaceRecord
+    from router.model.placement import WorkspaceId
     from router.model.region import RegionName
 
 _TOLD_EVERY: Final = 1000
 """Drafts between two calls of `progress`."""
 
-_RECORDS: Final = (
+RECORDS: Final = (
     f"SELECT 'workspace', w.id, w.epoch, w.region, NULL, 0, {TRANSFER_COLUMNS}, "  # noqa: S608 - constants only
     "s.label, w.plan, w.owner FROM workspace w "
     "LEFT JOIN transfer t ON t.id = w.transfer LEFT JOIN subdomain s ON s.workspace = w.id WHERE w.region IS NOT NULL"
 )
-
-
-class Stored(NamedTuple):
-    """What is there of a workspace. Without a region: nothing, or a tombstone that goes on counting."""
-
-    region: RegionName | None = None
-    subdomain: str | None = None
-    plan: str | None = None
-    owner: str | None = None
-    epoch: int = 0
-    transfer: str | None = None
+"""Conditions go behind it; `record_of` reads its rows."""
 
 
 def put_workspaces(feed: Feed, drafts: Sequence[WorkspaceDraft], progress: Callable[[int], None] | None) -> int:
@@ -52,10 +45,10 @@ def put_workspaces(feed: Feed, drafts: Sequence[WorkspaceDraft], progress: Calla
     refusals = Refusals()
     changed = 0
     for ordinal, draft in enumerate(drafts, start=1):
-        stored = _stored(feed.connection, draft.workspace)
-        wanted = _wanted(stored, draft)
+        stored = stored_workspace(feed.connection, draft.workspace)
+        wanted = stored.with_draft(draft)
         if wanted != stored:
-            problems = list(_problems(feed.connection, draft, stored, wanted))
+            problems = list(workspace_problems(draft, stored, wanted, partial(_holder, feed.connection)))
             for problem in problems:
                 refusals.add(ordinal, f"workspace {draft.workspace!r}: {problem}")
             if not problems:
@@ -71,8 +64,8 @@ def put_workspaces(feed: Feed, drafts: Sequence[WorkspaceDraft], progress: Calla
 
 def get_workspace(connection: sqlite3.Connection, workspace: WorkspaceId) -> WorkspaceRecord | None:
     """The workspace, or `None`."""
-    row = connection.execute(f"{_RECORDS} AND w.id = ?", (workspace,)).fetchone()
-    return None if row is None else _record(row, info_of(connection).generation)
+    row = connection.execute(f"{RECORDS} AND w.id = ?", (workspace,)).fetchone()
+    return None if row is None else record_of(row, info_of(connection).generation)
 
 
 def list_workspaces(
@@ -81,15 +74,15 @@ def list_workspaces(
     """At most `limit` workspaces behind `after`, of `region` or of all."""
     generation = info_of(connection).generation
     rows = connection.execute(
-        f"{_RECORDS} AND w.id > :after AND (:region IS NULL OR w.region = :region) ORDER BY w.id LIMIT :limit",
+        f"{RECORDS} AND w.id > :after AND (:region IS NULL OR w.region = :region) ORDER BY w.id LIMIT :limit",
         {"after": after or "", "region": region, "limit": limit},
     )
-    return tuple(_record(row, generation) for row in rows)
+    return tuple(record_of(row, generation) for row in rows)
 
 
 def delete_workspace(feed: Feed, workspace: WorkspaceId) -> bool:
     """Leave tombstones of the workspace and of what names it. Raises `WriteRefusedError` while it is in transfer."""
-    stored = _stored(feed.connection, workspace)
+    stored = stored_workspace(feed.connection, workspace)
     if stored.region is None:
         return False
     if stored.transfer is not None:
@@ -113,12 +106,8 @@ def place(feed: Feed, seq: int, workspace: WorkspaceId, region: RegionName | Non
     feed.write(seq, epoch, Payload(Kind.WORKSPACE, workspace, region, transfer=transfer))
 
 
-def in_transfer(transfer: str) -> str:
-    """Why nothing of a workspace that `transfer` locks may change."""
-    return f"is in transfer ({transfer}): wait until that has ended, or abort it"
-
-
-def _stored(connection: sqlite3.Connection, workspace: WorkspaceId) -> Stored:
+def stored_workspace(connection: sqlite3.Connection, workspace: str) -> Stored:
+    """What is there of a workspace, a tombstone included."""
     row = connection.execute(
         "SELECT w.region, s.label, w.plan, w.owner, w.epoch, w.transfer "
         "FROM workspace w LEFT JOIN subdomain s ON s.workspace = w.id WHERE w.id = ?",
@@ -127,36 +116,9 @@ def _stored(connection: sqlite3.Connection, workspace: WorkspaceId) -> Stored:
     return Stored() if row is None else Stored(*row)
 
 
-def _wanted(stored: Stored, draft: WorkspaceDraft) -> Stored:
-    return stored._replace(
-        region=draft.region,
-        subdomain=stored.subdomain if draft.subdomain is None else draft.subdomain,
-        plan=stored.plan if draft.plan is None else draft.plan,
-        owner=stored.owner if draft.owner is None else draft.owner,
-    )
-
-
-def _problems(connection: sqlite3.Connection, draft: WorkspaceDraft, stored: Stored, wanted: Stored) -> Iterator[str]:
-    texts = {"workspace": draft.workspace, "region": draft.region, "subdomain": draft.subdomain}
-    yield from (f"{name} is empty" for name, text in texts.items() if text == "")
-    texts |= {"plan": draft.plan, "owner": draft.owner}
-    yield from (f"{name} has unprintable characters" for name, text in texts.items() if text and not text.isprintable())
-    if stored.transfer is not None:
-        yield in_transfer(stored.transfer)
-    if stored.region not in {None, wanted.region}:
-        yield f"lives in {stored.region!r} already: only a transfer moves it to {wanted.region!r}"
-    if wanted.subdomain and wanted.subdomain != stored.subdomain:
-        yield from _subdomain_problems(connection, wanted.subdomain)
-
-
-def _subdomain_problems(connection: sqlite3.Connection, label: str) -> Iterator[str]:
-    if not label.isprintable():
-        return
-    if label != label.lower() or "." in label:
-        yield f"subdomain {label!r} is not one label in lower case"
-    holder = connection.execute("SELECT workspace FROM subdomain WHERE label = ?", (label,)).fetchone()
-    if holder is not None and holder[0] is not None:
-        yield f"subdomain {label!r} belongs to workspace {holder[0]!r}"
+def _holder(connection: sqlite3.Connection, label: str) -> str | None:
+    found = connection.execute("SELECT workspace FROM subdomain WHERE label = ?", (label,)).fetchone()
+    return None if found is None else found[0]
 
 
 def _write(feed: Feed, workspace: WorkspaceId, stored: Stored, wanted: Stored) -> None:
@@ -182,11 +144,3 @@ def _alias(feed: Feed, label: str, workspace: WorkspaceId | None) -> None:
         {"label": label, "workspace": workspace, "seq": seq},
     )
     feed.write(seq, seq, Payload(Kind.SUBDOMAIN, label, workspace=workspace))
-
-
-def _record(row: tuple[Any, ...], generation: int) -> WorkspaceRecord:
-    *columns, subdomain, plan, owner = row
-    placement = fact(tuple(columns), generation)
-    if not isinstance(placement, Placement):
-        raise TypeError(f"a workspace's row gave {placement!r}")
-    return WorkspaceRecord(placement, subdomain, plan, owner)
