@@ -97,9 +97,9 @@ class AnswerReader:
         return rest
 
     def _take(self, block: bytes) -> AnswerHead:
-        if block.count(b"\n") - 2 > self._options.upstream_max_fields:
-            raise BadAnswerError("too many fields")
-        head = self._heads.parse_switching(block) if self._switching else self._heads.parse(block, self._method)
+        limit = self._options.upstream_max_fields
+        heads = self._heads
+        head = heads.parse_switching(block, limit) if self._switching else heads.parse(block, self._method, limit)
         if head.status >= 200 or head.status == 101:
             self.head = head
             self.body = body_of(head.body)

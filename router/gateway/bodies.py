@@ -9,8 +9,9 @@ route or authenticate. A chunk's borders carry no meaning, so they are not kept:
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Final
 
 from router.gateway.heads import CHUNKED, UNTIL_CLOSE
 from router.routing.fields import forbidden_trailers
@@ -27,28 +28,28 @@ class BadBodyError(Exception):
     """The framing of a body is wrong. The text is for the log."""
 
 
-class Body(Protocol):
+class Body(ABC):
     """A body that is being read. `trailers`: the lines behind a chunked one as they came, each with its CRLF."""
 
-    done: bool
+    __slots__ = ("done", "trailers")
 
-    @property
-    def trailers(self) -> bytes:
-        """See above."""
+    def __init__(self, *, done: bool = False) -> None:
+        self.done = done
+        self.trailers = b""
 
+    @abstractmethod
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """The payload in `data` and the bytes behind the body. Raises `BadBodyError`."""
 
 
-class LengthBody:
+class LengthBody(Body):
     """A body of a known number of bytes."""
 
-    __slots__ = ("done", "remaining")
-    trailers = b""
+    __slots__ = ("remaining",)
 
     def __init__(self, length: int) -> None:
+        super().__init__(done=length == 0)
         self.remaining = length
-        self.done = length == 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See `Body`."""
@@ -62,14 +63,10 @@ class LengthBody:
         return payload, behind
 
 
-class UntilCloseBody:
+class UntilCloseBody(Body):
     """A body that ends with its connection; whoever sees the end sets `done`."""
 
-    __slots__ = ("done",)
-    trailers = b""
-
-    def __init__(self) -> None:
-        self.done = False
+    __slots__ = ()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See `Body`."""
@@ -83,14 +80,13 @@ class _At(Enum):
     TRAILERS = auto()
 
 
-class ChunkedBody:
+class ChunkedBody(Body):
     """A body in the chunked coding. `forbidden`: what must not come as a trailer, in lower case."""
 
-    __slots__ = ("_at", "_forbidden", "_pending", "_remaining", "done", "trailers")
+    __slots__ = ("_at", "_forbidden", "_pending", "_remaining")
 
     def __init__(self, forbidden: frozenset[bytes] = FORBIDDEN_TRAILERS) -> None:
-        self.done = False
-        self.trailers = b""
+        super().__init__()
         self._forbidden = forbidden
         self._at = _At.SIZE
         self._pending = b""

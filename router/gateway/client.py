@@ -20,8 +20,10 @@ from router.model.problem import Problem
 if TYPE_CHECKING:
     from router.gateway.guests import Guest
     from router.gateway.handler import Gateway
+    from router.gateway.probing import Probe
     from router.gateway.request import Request
     from router.gateway.sockets import Socket
+    from router.gateway.trust import Peer
     from router.model.fault import Fault
 
 LINGER_SECONDS: Final = 2.0
@@ -50,12 +52,14 @@ _OF_ONE_REQUEST: Final = Hold.BUSY | Hold.UPSTREAM_FULL
 _ALL_HOLDS: Final = _OF_ONE_REQUEST | Hold.CLIENT_FULL
 
 
-class ClientConnection(asyncio.Protocol):
-    """One connection from a client.
+class ClientConnection:
+    """One connection from a client: an `asyncio.Protocol` by what it does, not by inheritance, which would keep it from
+    being compiled to a native class.
 
     - `full`: it takes no more for now; `first`: it has not been answered yet.
-    - `peer`: who is at its other end, a client or a proxy.
+    - `peer`: who is at its other end, a client or a proxy; the transport is asked, unless the listener knows better.
     - `guest`: who its requests count for, `None` if that is nobody; `left`: how many it may still send.
+    - `probe`: of the request under way, if its bytes are counted.
     """
 
     __slots__ = (
@@ -74,10 +78,11 @@ class ClientConnection(asyncio.Protocol):
         "left",
         "moved_at",
         "peer",
+        "probe",
         "request",
     )
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, peer: Peer = NOBODY) -> None:
         self._gateway = gateway
         self._transport: asyncio.Transport | None = None
         self._input = b""
@@ -89,8 +94,9 @@ class ClientConnection(asyncio.Protocol):
         self._reading: tuple[float, int, int] | None = None
         self.full = False
         self.first = True
-        self.peer = NOBODY
+        self.peer = peer
         self.request: Request | None = None
+        self.probe: Probe | None = None
         self.guest: Guest | None = None
         self.left = gateway.options.max_requests_per_connection
         self.moved_at = gateway.now
@@ -102,11 +108,13 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         limits = self._gateway.options
         self._transport.set_write_buffer_limits(high=limits.buffer_high)
-        name = transport.get_extra_info("peername")
-        address = str(name[0]) if isinstance(name, tuple) else NOBODY.address
-        peer = self.peer = self._gateway.trust.peer(address, transport.get_extra_info("ssl_object") is not None)
+        peer = self.peer
+        if peer is NOBODY:
+            name = transport.get_extra_info("peername")
+            address = str(name[0]) if isinstance(name, tuple) else NOBODY.address
+            peer = self.peer = self._gateway.trust.peer(address, transport.get_extra_info("ssl_object") is not None)
         # A trusted proxy's connection is nobody's own: each of its requests counts for the client that it names.
-        self.guest = None if peer.trusted or address == NOBODY.address else self._gateway.guests.find(peer.address)
+        self.guest = None if peer.trusted or peer.address == NOBODY.address else self._gateway.guests.find(peer.address)
         if not self._gateway.opened(self):
             # No word: an answer would cost more than the connection did, and be lost if the request is here already.
             self._reset()
@@ -115,6 +123,8 @@ class ClientConnection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if self._lingering:
             return
+        if self.probe is not None:
+            self.probe.received += len(data)
         if self._input:
             self._input += data
         else:
@@ -172,6 +182,11 @@ class ClientConnection(asyncio.Protocol):
         if not self._holds and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._pump()
+
+    @property
+    def unread(self) -> int:
+        """Bytes that have come and that nobody has read."""
+        return len(self._input)
 
     def take_input(self) -> bytes:
         """The bytes that have come and that nobody has read."""
@@ -236,6 +251,8 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send `data` to the client."""
         if self._transport is not None and not self._closing:
+            if self.probe is not None:
+                self.probe.sent += len(data)
             self._transport.write(data)
 
     def finished(self, *, persistent: bool, upload_done: bool) -> None:
@@ -245,7 +262,7 @@ class ClientConnection(asyncio.Protocol):
         self.moved_at = self._gateway.now
         if not upload_done:
             self._linger()
-        elif not persistent or self._gateway.draining:
+        elif not persistent:
             self.close()
         elif self._holds:
             self.release(_OF_ONE_REQUEST)
@@ -405,3 +422,14 @@ class ClientConnection(asyncio.Protocol):
         if self.request is not None:
             self.request.fault = self.request.fault or fault
         self._reset()
+
+
+class TlsClient(ClientConnection):
+    """A client that came by TLS, which has no half-close: the end of its sending is its end."""
+
+    __slots__ = ()
+
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`."""
+        super().eof_received()
+        return False

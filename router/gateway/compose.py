@@ -6,7 +6,7 @@ ours could be mistaken for was removed there, so that each of our fields is the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.gateway.heads import CHUNKED
 from router.gateway.responses import connection_line
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from router.gateway.heads import Admitted, AnswerHead
     from router.model.region import Endpoint, RegionName
     from router.routing.values import Proxy
+
+_ALWAYS: Final = Disclose.ALWAYS
+_ON_SUCCESS: Final = Disclose.SUCCESS
 
 
 def region_lines(region: RegionName, endpoint: Endpoint) -> bytes:
@@ -63,4 +66,4 @@ def answer_head(answer: AnswerHead, *, minor: int, region: bytes, request_id: by
 
 def discloses(policy: Disclose, status: int) -> bool:
     """Whether an answer of a region with `status` names it: who may read the workspace learns where it lives."""
-    return policy is Disclose.ALWAYS or (policy is Disclose.SUCCESS and 200 <= status < 300)
+    return (200 <= status < 300 and policy is _ON_SUCCESS) or policy is _ALWAYS

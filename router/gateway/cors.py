@@ -34,7 +34,13 @@ class Cors:
         "X-Addon-Token",
         "X-Auth-Token",
     )
-    exposed: tuple[str, ...] = ("Retry-After", "X-Request-ID", "X-Router-Region", "X-Router-Region-URL")
+    exposed: tuple[str, ...] = (
+        "Retry-After",
+        "X-Request-ID",
+        "X-Router-Hint",
+        "X-Router-Region",
+        "X-Router-Region-URL",
+    )
     max_age: int = 60
 
 

@@ -40,7 +40,7 @@ class Exchange(Steps):
             self.connected(upstream)
 
     def _fire(self, event: Event, detail: Any = None) -> None:
-        perform, self.state = _ROWS[self.state][event]
+        perform, self.state = _ROWS[self.state - 1][event - 1]
         try:
             perform(self, detail)
         except Exception:
@@ -54,7 +54,7 @@ class Exchange(Steps):
         upstream.attach(self)
         if self._request.client.full:
             upstream.pause()
-        self._fire(Event.CONNECTED)
+        self._fire(_CONNECTED)
 
     def not_connected(self, fault: Fault) -> None:
         """See `router.gateway.pool.Waiter`."""
@@ -92,7 +92,7 @@ class Exchange(Steps):
             self._moved_at = self._gateway.now
             self._waits_for_continue = False
             if head is self._answer.head:
-                self._fire(Event.ANSWER_HEAD if 200 <= head.status < 400 else self._name_head(head.status))
+                self._fire(_ANSWER_HEAD if 200 <= head.status < 400 else self._name_head(head.status))
             else:
                 self._relay_interim(head)
 
@@ -190,10 +190,14 @@ class Exchange(Steps):
         whole = self.state is State.AWAITING and request.kept is not None and not request.retried
         if whole and status in self._gateway.stale_statuses and self._disputed() is not None:
             return Event.DISOWNED
+        if status == 401 and self.state is State.AWAITING and self._gateway.must_ask_for_key(request):
+            return Event.KEY_REFUSED
         return Event.ANSWER_HEAD
 
 
-_ROWS: Final = {
-    state: {event: (STEPS[step], following) for event, (step, following) in row.items()} for state, row in TABLE.items()
-}
-"""The table with its steps looked up, because every event of every request passes here."""
+_CONNECTED: Final = Event.CONNECTED
+_ANSWER_HEAD: Final = Event.ANSWER_HEAD
+_ROWS: Final = [
+    [(STEPS[step], following) for step, following in (TABLE[state][event] for event in Event)] for state in State
+]
+"""The table with its steps looked up, as lists by number: every event of every request passes here."""

@@ -44,6 +44,14 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 UPLOADING: Final = frozenset({State.UPLOADING, State.CROSSING})
 
+# What every exchange meets, found once: to find a member in its class costs more than all that is done with it.
+_CONNECTING: Final = State.CONNECTING
+_CROSSING: Final = State.CROSSING
+_OVER: Final = State.OVER
+_UPLOADED: Final = Event.UPLOADED
+_ANSWERED: Final = Event.ANSWERED
+_WEBSOCKET: Final = Upgrade.WEBSOCKET
+
 
 class Steps(ABC):
     """The state of an exchange and its steps. Who inherits this is told of events, and fires them."""
@@ -66,7 +74,7 @@ class Steps(ABC):
     )
 
     def __init__(self, gateway: Gateway, request: Request, proxy: Proxy) -> None:
-        self.state = State.CONNECTING
+        self.state: State = _CONNECTING
         self._gateway = gateway
         self._request = request
         self._proxy = proxy
@@ -77,7 +85,7 @@ class Steps(ABC):
             request.admitted.head.method,
             gateway.answer_heads,
             gateway.options,
-            switching=request.admitted.upgrade is Upgrade.WEBSOCKET,
+            switching=request.admitted.upgrade is _WEBSOCKET,
         )
         self._persistent = request.admitted.persistent
         self._waits_for_continue = request.admitted.expects_continue
@@ -103,7 +111,7 @@ class Steps(ABC):
         """See `router.gateway.upstream.User`. Ends this exchange if the lease that it was decided under is gone."""
         ticket = self._ticket
         if ticket is None or self._gateway.directory.may_write(ticket):
-            return self.state is not State.OVER
+            return self.state is not _OVER
         # What was sent whole may still be answered.
         if self.state not in {State.OVER, State.AWAITING, State.DOWNLOADING}:
             self._fire(Event.TERM_ENDED, Fault.LEASE_LOST)
@@ -142,13 +150,13 @@ class Steps(ABC):
 
     # --- steps; the comments of `Step` say when each is right
 
-    def _ignore(self, _: None) -> None:  # noqa: B027 - doing nothing is a step too
+    def _ignore(self, _: object) -> None:  # noqa: B027 - doing nothing is a step too
         """Nothing is to be done."""
 
-    def _impossible(self, _: None) -> None:
+    def _impossible(self, _: object) -> None:
         raise AssertionError("an event that can't be in this state")
 
-    def _send_head(self, _: None) -> None:
+    def _send_head(self, _: object) -> None:
         request = self._request
         client = request.client
         self._moved_at = self._gateway.now
@@ -181,20 +189,20 @@ class Steps(ABC):
         if upstream.full:
             self._request.client.hold(Hold.UPSTREAM_FULL)
         elif self._request.upload.done:
-            self._fire(Event.UPLOADED)
+            self._fire(_UPLOADED)
 
-    def _await_answer(self, _: None) -> None:
+    def _await_answer(self, _: object) -> None:
         self._request.client.release(Hold.UPSTREAM_FULL)
 
-    def _relay_head(self, _: None) -> None:
+    def _relay_head(self, _: object) -> None:
         head, request = self._answer.head, self._request
-        if self.state is State.CROSSING or not self._shows_its_end() or self._gateway.draining:
+        if self.state is _CROSSING or not self._shows_its_end() or self._gateway.draining:
             self._persistent = False
         request.status = head.status
         out = self._gateway.answer_head(request, self._proxy, head, closes=not self._persistent)
         self._relay(out, self._answer.take_rest())
 
-    def _open_tunnel(self, _: None) -> None:
+    def _open_tunnel(self, _: object) -> None:
         """Hand everything over, unless nothing may be written to the region any more."""
         upstream, ticket, request = self._upstream, self._ticket, self._request
         assert upstream is not None
@@ -209,27 +217,33 @@ class Steps(ABC):
             tunnel = request.exchange = Tunnel(self._gateway, request, upstream, ticket)
             tunnel.begin(out, self._answer.take_rest())
 
-    def _refuse_switch(self, _: None) -> None:
+    def _refuse_switch(self, _: object) -> None:
         self._fail(Fault.PROTOCOL_ERROR)
 
-    def _hold_back(self, _: None) -> None:
+    def _hold_back(self, _: object) -> None:
         upstream, hold = self._upstream, self._disputed()
         assert upstream is not None
         assert hold is not None
         upstream.pause()
         self._gateway.ask_again(self, hold)
 
+    def _hold_for_key(self, _: object) -> None:
+        upstream = self._upstream
+        assert upstream is not None
+        upstream.pause()
+        self._gateway.ask_for_key(self, self._request)
+
     def _keep_end(self, fault: Fault | None) -> None:
         self._kept_end = (Event.ANSWERED if fault is None else Event.REGION_FAULT, fault)
 
-    def _relay_held(self, _: None) -> None:
+    def _relay_held(self, _: object) -> None:
         if self._upstream is not None and not self._request.client.full:
             self._upstream.resume()
         self._relay_head(None)
         if self._kept_end is not None:
             self._fire(*self._kept_end)
 
-    def _reroute(self, _: None) -> None:
+    def _reroute(self, _: object) -> None:
         request = self._request
         request.retried = True
         self._abort_upstream()
@@ -255,9 +269,9 @@ class Steps(ABC):
             client.write(out)
             client.write(payload)
         if answer.body.done:
-            self._fire(Event.ANSWERED)
+            self._fire(_ANSWERED)
 
-    def _finish(self, _: None) -> None:
+    def _finish(self, _: object) -> None:
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         if self._answer.persistent and upstream.usable:
@@ -269,17 +283,17 @@ class Steps(ABC):
         self._end(None)
         self._request.client.finished(persistent=self._persistent, upload_done=True)
 
-    def _finish_early(self, _: None) -> None:
+    def _finish_early(self, _: object) -> None:
         self._abort_upstream()
         self._end(None)
         self._request.client.finished(persistent=False, upload_done=False)
 
-    def _decide_again(self, _: None) -> None:
+    def _decide_again(self, _: object) -> None:
         self._pool.withdraw(self)
         self._leave_ledger()
         self._gateway.walk_again(self._request)
 
-    def _arm_drain(self, _: None) -> None:
+    def _arm_drain(self, _: object) -> None:
         if self._drain_until is None:
             self._drain_until = self._gateway.now + self._gateway.options.lock_drain_timeout
 
@@ -288,25 +302,25 @@ class Steps(ABC):
         reused = upstream is not None and upstream.reused
         if reused and not request.retried and not self._answer.spoken and self._is_repeatable():
             request.retried = True
-            self._abort_upstream()
+            self._abort_upstream(fault)
             self._gateway.walk_again(request)
         else:
             self._fail(fault)
 
     def _fail(self, fault: Fault) -> None:
         self._pool.withdraw(self)
-        self._abort_upstream()
+        self._abort_upstream(fault)
         self._end(fault, record=False)
         self._gateway.answer_fault(self._request, fault)
 
     def _cut(self, fault: Fault) -> None:
-        self._abort_upstream()
+        self._abort_upstream(fault)
         self._end(fault)
         self._request.client.cut(reset=fault is Fault.CLIENT_STALLED or not self._shows_its_end())
 
     def _leave(self, fault: Fault) -> None:
         self._pool.withdraw(self)
-        self._abort_upstream()
+        self._abort_upstream(fault)
         self._end(fault)
 
     def _last_chunk(self) -> bytes:
@@ -333,10 +347,16 @@ class Steps(ABC):
         admitted = self._request.admitted
         return admitted.body == 0 and admitted.head.method in IDEMPOTENT
 
-    def _abort_upstream(self) -> None:
-        """Reset the region's connection. The request leaves the ledger only when its write side is gone."""
+    def _abort_upstream(self, fault: Fault | None = None) -> None:
+        """Reset the region's connection. The request leaves the ledger only when its write side is gone.
+
+        `fault` is why there is no whole answer, if that is so: a transfer may have to know of it.
+        """
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
+            if fault is not None and self._ticket is not None:
+                request_id, region = self._request.request_id, self._proxy.region
+                self._gateway.directory.unanswered.note(self._ticket.holds, request_id, region, fault)
             upstream.abort(self._leave_ledger)
         else:
             self._leave_ledger()
@@ -351,7 +371,7 @@ class Steps(ABC):
         request = self._request
         self.state = State.OVER
         self._pool.withdraw(self)
-        self._abort_upstream()
+        self._abort_upstream(Fault.INTERNAL)
         if request.exchange is self:
             self._end(Fault.INTERNAL, record=False)
         if not self._answer.begun:
@@ -381,6 +401,7 @@ STEPS: Final[dict[Step, Callable[[Steps, Any], None]]] = {
     Step.OPEN_TUNNEL: Steps._open_tunnel,
     Step.REFUSE_SWITCH: Steps._refuse_switch,
     Step.HOLD_BACK: Steps._hold_back,
+    Step.HOLD_FOR_KEY: Steps._hold_for_key,
     Step.KEEP_END: Steps._keep_end,
     Step.RELAY_HELD: Steps._relay_held,
     Step.REROUTE: Steps._reroute,

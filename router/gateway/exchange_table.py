@@ -8,7 +8,7 @@ first. Its state says which of them are open:
 | CONNECTING | held back: no byte has been sent | not begun |
 | UPLOADING | open | no final head yet |
 | AWAITING | sent whole | no final head yet |
-| HELD | sent whole, and kept | its head disowns the workspace, and is held back while the directory is asked |
+| HELD | sent whole, and kept | its head disowns the workspace or refuses the key: the directory is asked first |
 | CROSSING | open | its head has been relayed (an early answer) |
 | DOWNLOADING | sent whole | its head has been relayed |
 | OVER | — | — |
@@ -59,6 +59,8 @@ class Event(IntEnum):
     """The region's final head came, and grants the WebSocket that was asked for."""
     DISOWNED = auto()
     """The region's final head came, and says that the workspace is not there. The request could be sent elsewhere."""
+    KEY_REFUSED = auto()
+    """The region's final head came, and is a 401 to an API key of which the directory has to be asked."""
     MOVED = auto()
     """The directory has a newer placement, which is not locked."""
     STAYED = auto()
@@ -94,6 +96,8 @@ class Step(IntEnum):
     """The region grants what it has not read whole: it has broken the protocol."""
     HOLD_BACK = auto()
     """Read no more of the answer, and ask the directory."""
+    HOLD_FOR_KEY = auto()
+    """The same, for what it knows of the key."""
     KEEP_END = auto()
     """The answer's end had come with what was read of it already: it is kept, too."""
     RELAY_HELD = auto()
@@ -134,6 +138,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: _IMPOSSIBLE,
         Event.SWITCHED: _IMPOSSIBLE,
         Event.DISOWNED: _IMPOSSIBLE,
+        Event.KEY_REFUSED: _IMPOSSIBLE,
         Event.MOVED: _IMPOSSIBLE,
         Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
@@ -153,6 +158,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: (Step.RELAY_HEAD, _CROSS),
         Event.SWITCHED: (Step.REFUSE_SWITCH, _OVER),
         Event.DISOWNED: _IMPOSSIBLE,
+        Event.KEY_REFUSED: _IMPOSSIBLE,
         Event.MOVED: _IMPOSSIBLE,
         Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
@@ -172,6 +178,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: (Step.RELAY_HEAD, _DOWN),
         Event.SWITCHED: (Step.OPEN_TUNNEL, _OVER),
         Event.DISOWNED: (Step.HOLD_BACK, _HELD),
+        Event.KEY_REFUSED: (Step.HOLD_FOR_KEY, _HELD),
         Event.MOVED: _IMPOSSIBLE,
         Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: _IMPOSSIBLE,
@@ -191,6 +198,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: _IMPOSSIBLE,
         Event.SWITCHED: _IMPOSSIBLE,
         Event.DISOWNED: _IMPOSSIBLE,
+        Event.KEY_REFUSED: _IMPOSSIBLE,
         Event.MOVED: (Step.REROUTE, _OVER),
         Event.STAYED: (Step.RELAY_HELD, _DOWN),
         Event.ANSWER_PIECE: _IMPOSSIBLE,
@@ -210,6 +218,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: _IMPOSSIBLE,
         Event.SWITCHED: _IMPOSSIBLE,
         Event.DISOWNED: _IMPOSSIBLE,
+        Event.KEY_REFUSED: _IMPOSSIBLE,
         Event.MOVED: _IMPOSSIBLE,
         Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: (Step.RELAY_PIECE, _CROSS),
@@ -229,6 +238,7 @@ TABLE: Final[Mapping[State, Mapping[Event, tuple[Step, State]]]] = {
         Event.ANSWER_HEAD: _IMPOSSIBLE,
         Event.SWITCHED: _IMPOSSIBLE,
         Event.DISOWNED: _IMPOSSIBLE,
+        Event.KEY_REFUSED: _IMPOSSIBLE,
         Event.MOVED: _IMPOSSIBLE,
         Event.STAYED: _IMPOSSIBLE,
         Event.ANSWER_PIECE: (Step.RELAY_PIECE, _DOWN),

@@ -33,10 +33,15 @@ class Guest:
 class Guests:
     """The guests that hold anything. Whatever is counted is counted out again, within the limit or not."""
 
-    def __init__(self, *, max_connections: int, max_requests: int) -> None:
+    def __init__(self) -> None:
+        self._max_connections = 0
+        self._max_requests = 0
+        self._present: dict[str, Guest] = {}
+
+    def limit(self, max_connections: int, max_requests: int) -> None:
+        """From now on a guest may hold so many; who holds more keeps them."""
         self._max_connections = max_connections
         self._max_requests = max_requests
-        self._present: dict[str, Guest] = {}
 
     def __len__(self) -> int:
         return len(self._present)

@@ -29,8 +29,12 @@ from router.gateway.cors import answer_lines, is_preflight, preflight_lines
 from router.gateway.exchange import Exchange
 from router.gateway.guests import Guests
 from router.gateway.heads import AnswerHeads, Refusal, RequestHeads
+from router.gateway.hints import Hints
 from router.gateway.locations import Facade, hide_region, names_location
+from router.gateway.observing import Observer
 from router.gateway.pool import Pools
+from router.gateway.probed import ProbedExchange
+from router.gateway.probing import Prober
 from router.gateway.request import Request
 from router.gateway.rerouting import ask_again
 from router.gateway.responses import Wire
@@ -42,7 +46,7 @@ from router.model.region import RegionName
 from router.routing.decide import decide
 from router.routing.fields import answer_rules, forbidden_trailers, has_passed, request_rules
 from router.routing.identify import identify
-from router.routing.table import Disclose
+from router.routing.table import Disclose, Mode
 from router.routing.values import Locked, Proxy, Redirect, Refuse, Source
 
 if TYPE_CHECKING:
@@ -55,7 +59,8 @@ if TYPE_CHECKING:
     from router.gateway.guests import Guest
     from router.gateway.heads import AnswerHead
     from router.gateway.options import GatewayOptions
-    from router.gateway.ports import Recorder
+    from router.gateway.pool import PoolStanding
+    from router.gateway.ports import Recorder, Reporter
     from router.gateway.rerouting import Disowned
     from router.model.region import Endpoint
     from router.model.transfer import RunningTransfer
@@ -83,41 +88,58 @@ class Gateway:
         recorder: Recorder,
         clock: Clock,
         spawner: Spawner,
+        reporter: Reporter | None = None,
     ) -> None:
-        self.options = options
         self.directory = directory
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self._emptied = asyncio.Event()
-        self.answer_heads = AnswerHeads(answer_rules())
-        self.via = f"region-router-{table.policy.home}".encode("ascii")
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
-        self.guests = Guests(
-            max_connections=options.max_connections_per_client, max_requests=options.max_in_flight_per_client
-        )
+        self.guests = Guests()
         self.pools = Pools(options, self._loop.time)
-        for region in table.regions.values():
-            for endpoint in region.endpoints.values():
-                # Certificates are read now, not while requests wait.
-                self.pools.of(endpoint)
+        self._recorder = recorder
+        self._reporter = reporter
+        self._clock = clock
+        self.adopt(table, options)
+        self._spawner = spawner
+        self._hints = Hints(directory, spawner)
+        self._id_prefix = secrets.token_hex(6).encode("ascii")
+        self._ids = count(1)
+
+    def adopt(self, table: RoutingTable, options: GatewayOptions) -> None:
+        """From now on decide by `table` and `options`. What is under way goes on as it was decided.
+
+        Raises what `router.gateway.tls.client_context` raises, and has changed nothing then.
+        """
+        # Certificates are read now, not while requests wait.
+        self.pools.adopt(options, [end for region in table.regions.values() for end in region.endpoints.values()])
+        self.options = options
+        self.answer_heads = AnswerHeads(answer_rules())
+        self.via = f"region-router-{table.policy.home}".encode("ascii")
+        self.guests.limit(options.max_connections_per_client, options.max_in_flight_per_client)
         self.trust = Trust(options.trusted_proxies, forwarded=options.forwarded)
         self.stale_statuses = table.policy.stale_statuses
         self._hides_regions = table.policy.hide_regions
+        self._observer: Observer | None = None
+        if table.policy.mode is Mode.OBSERVE:
+            self._observer = Observer(table, self._recorder.observed, self._clock)
+        self._prober: Prober | None = None
+        if self._reporter is not None and (options.log_sample is not None or options.trace_sample is not None):
+            self._prober = Prober(table, options, self._reporter, self._clock.wall)
         self._table = table
         self._disclose = table.policy.disclose_region
         api_key = table.api_key_header
         self._heads = RequestHeads(request_rules(api_key), api_key.encode("ascii"), options)
         self._forbidden_trailers = forbidden_trailers(api_key)
-        self._recorder = recorder
-        self._clock = clock
-        self._spawner = spawner
-        self._id_prefix = secrets.token_hex(6).encode("ascii")
-        self._ids = count(1)
         self._region_lines: dict[Endpoint, bytes] = {}
         home = table.regions[table.policy.home]
         app = next((endpoint for name, endpoint in home.endpoints.items() if name == "app"), None)
         self._app_url = str(app.public_url if app is not None else home.public_url)
+
+    def pools_standing(self) -> dict[RegionName, PoolStanding]:
+        """How the connections to each region stand, for a scrape."""
+        return {name: self.pools.standing(region.endpoints.values()) for name, region in self._table.regions.items()}
 
     # --- 1 admit
 
@@ -137,6 +159,8 @@ class Gateway:
         if guest is None and client.peer.trusted:
             guest = self._guest_behind(request)
         request.guest = guest
+        if self._prober is not None:
+            self._prober.look(request)
         if guest is not None and not self.guests.begin(guest):
             self._warn_of(guest)
             self.act(request, Refuse(Problem.CLIENT_BUSY), ())
@@ -192,7 +216,10 @@ class Gateway:
     # --- 5 act
 
     def act(self, request: Request, decision: Decision, holds: tuple[Hold, ...]) -> None:
-        """Carry the decision out. `holds` is what a decision to proxy rests on."""
+        """Carry the decision out. `holds` is what it rests on."""
+        request.holds = holds
+        if self._observer is not None:
+            decision, holds = self._observer.instead(request.admitted.head, decision), ()
         match decision:
             case Proxy():
                 self._proxy(request, decision, holds)
@@ -211,7 +238,9 @@ class Gateway:
     def _proxy(self, request: Request, proxy: Proxy, holds: tuple[Hold, ...]) -> None:
         request.decision, request.region = "proxy", proxy.region
         self._recorder.entered(proxy.region)
-        exchange = request.exchange = Exchange(self, request, proxy)
+        probe = request.probe
+        exchange = Exchange(self, request, proxy) if probe is None else ProbedExchange(self, request, proxy, probe)
+        request.exchange = exchange
         exchange.begin(self.directory.ledger.enter(holds, exchange) if holds else None)
 
     def _answer_locked(self, request: Request, transfer: RunningTransfer) -> None:
@@ -244,6 +273,8 @@ class Gateway:
     ) -> None:
         """Answer ourselves, and keep the client's connection if nothing of the request is still to come."""
         admitted = request.admitted
+        if request.probe is not None:
+            request.probe.decide()
         settled = self._settle_upload(request)
         persistent = admitted.persistent and settled and not closes and not self.draining
         head = admitted.head
@@ -288,6 +319,8 @@ class Gateway:
         region = b""
         if compose.discloses(self._disclose, answer.status):
             region = self._region_lines.get(proxy.endpoint) or self._make_region_lines(proxy)
+        if answer.status == 401 and self._observer is None:
+            region += self._hints.lines(request.admitted.head.api_key)
         return compose.answer_head(
             answer,
             minor=request.admitted.head.minor,
@@ -301,13 +334,25 @@ class Gateway:
         admitted = request.admitted
         _, host, proto = self.trust.account(request.client.peer, admitted)
         target = identify(admitted.head, self._table)
-        assert not isinstance(target, Refuse)
+        if isinstance(target, Refuse):
+            # Another table than it was decided by: the service is not there any more.
+            return kept
         prefix = admitted.head.target.removesuffix(target.rest)
         return hide_region(kept, proxy.endpoint, Facade(proto, host, prefix))
 
     def ask_again(self, exchange: Disowned, hold: Hold) -> None:
         """The region of `exchange` disowns the workspace in `hold`: ask whether that has moved."""
         self._spawner.spawn(ask_again(self.directory, exchange, hold), "refresh")
+
+    def must_ask_for_key(self, request: Request) -> bool:
+        """Whether only the directory can say if the API key of `request`, which a region refuses, was reissued."""
+        return self._observer is None and self._hints.must_ask(request.admitted.head.api_key)
+
+    def ask_for_key(self, exchange: Disowned, request: Request) -> None:
+        """Look the API key of `request` up, and tell `exchange` when that is done."""
+        key = request.admitted.head.api_key
+        assert key is not None
+        self._hints.ask(exchange, key)
 
     def client_address(self, request: Request) -> str:
         """Who asks: the peer, or the client that a trusted proxy names."""
@@ -329,7 +374,10 @@ class Gateway:
         wire = Wire("", 1, b"", request_id, self.via, closes=True)
         client.write(responses.problem_answer(refusal.problem, wire, detail=refusal.detail))
         status = refusal.problem.spec.status
-        self._recorder.record(Record("", "refuse", "", status, 0.0, Source.NONE, None))
+        record = Record("", "refuse", "", status, 0.0, Source.NONE, None)
+        self._recorder.record(record)
+        if self._prober is not None:
+            self._prober.report_refused(request_id, record)
         client.finished(persistent=False, upload_done=False)
 
     def client_gone(self, request: Request) -> None:
@@ -376,9 +424,11 @@ class Gateway:
             )
         duration = self._loop.time() - request.started
         method = request.admitted.head.method
-        self._recorder.record(
-            Record(request.region, request.decision, method, request.status, duration, request.source, fault)
-        )
+        told = (request.region, request.decision, method, request.status, duration, request.source, fault)
+        record: Record = tuple.__new__(Record, told)
+        self._recorder.record(record)
+        if self._prober is not None:
+            self._prober.report(request, record)
 
     # --- connections and time
 

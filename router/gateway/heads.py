@@ -33,6 +33,7 @@ TAKES_TRAILERS: Final = b"Connection: TE\r\nTE: trailers\r\n"
 """What a client's `TE: trailers` goes out as: TE is hop-by-hop, so that it is ours to say, and to nominate (RFC 9110
 §10.1.4). No other TE is passed on."""
 
+_NO_UPGRADE: Final = Upgrade.NONE
 _REMEMBERED: Final = 1024
 _REMEMBERED_BYTES: Final = 2048
 """How many verdicts on heads are remembered, and for heads of which size: 2 MB of blocks at most, twice."""
@@ -370,8 +371,9 @@ class RequestHeads:
                 _remember(self._verdicts, fields, verdict)
             return verdict
         (_, _, minor, host, authority, api_key), kept, body, persistent, expects, request_id, via, _, _ = known
-        head = RequestHead(line[1].decode("ascii"), line[2], minor, host, authority, api_key)
-        return Admitted(head, kept, body, persistent, expects, request_id, via, block)
+        head = tuple.__new__(RequestHead, (line[1].decode("ascii"), line[2], minor, host, authority, api_key))
+        told = (head, kept, body, persistent, expects, request_id, via, block, _NO_UPGRADE)
+        return tuple.__new__(Admitted, told)
 
 
 class AnswerHeads:
@@ -381,19 +383,25 @@ class AnswerHeads:
         self._rules = rules
         self._parsed: dict[bytes, AnswerHead] = {}
 
-    def parse_switching(self, block: bytes) -> AnswerHead:
+    def parse_switching(self, block: bytes, max_fields: int) -> AnswerHead:
         """The answer to a request that has asked for a WebSocket. Raises `BadAnswerError`."""
+        _check_fields(block, max_fields)
         return parse_answer(block, self._rules, "GET", switching=True)
 
-    def parse(self, block: bytes, method: str) -> AnswerHead:
+    def parse(self, block: bytes, method: str, max_fields: int) -> AnswerHead:
         """As `parse_answer`. Raises `BadAnswerError`."""
-        if method == "HEAD" or len(block) > _REMEMBERED_BYTES:
-            return parse_answer(block, self._rules, method)
-        head = self._parsed.get(block)
+        head = self._parsed.get(block) if method != "HEAD" else None
         if head is None:
+            _check_fields(block, max_fields)
             head = parse_answer(block, self._rules, method)
-            _remember(self._parsed, block, head)
+            if method != "HEAD" and len(block) <= _REMEMBERED_BYTES:
+                _remember(self._parsed, block, head)
         return head
+
+
+def _check_fields(block: bytes, max_fields: int) -> None:
+    if block.count(b"\n") - 2 > max_fields:
+        raise BadAnswerError("too many fields")
 
 
 def _remember(verdicts: dict[bytes, T], block: bytes, verdict: T) -> None:

@@ -29,10 +29,13 @@ class GatewayOptions:
     - `min_body_rate`: bytes per second that a client must send of a body or take of an answer; what is slower counts as
       silence. 0 for any.
     - `max_requests_per_connection`: its connection is closed behind the last of them.
+    - `max_connections`: client connections of this process, `None` for any number.
     - `max_connections_per_client`, `max_in_flight_per_client`: what one client address may hold at a time.
 
     - `trusted_proxies`: whose X-Forwarded-* are believed. `underscore_fields`: see `Underscores`.
     - `cors`: whose pages may read our own answers, `None` for nobody's.
+    - `log_sample`, `trace_sample`: the share of requests, 0 to 1, that the access log has a line of besides those that
+      failed, and that are traced; `None` for no log, no tracing at all.
 
     Towards a region (`forwarded`: it gets RFC 7239's field besides X-Forwarded-*):
 
@@ -74,6 +77,7 @@ class GatewayOptions:
     max_body: int | None = None
     min_body_rate: int = 100
     max_requests_per_connection: int = 10_000
+    max_connections: int | None = None
     max_connections_per_client: int = 1024
     max_in_flight_per_client: int = 512
     upstream_max_head: int = 262144
@@ -83,3 +87,5 @@ class GatewayOptions:
     forwarded: bool = False
     underscore_fields: Underscores = Underscores.REFUSE
     cors: Cors | None = EVERYBODY
+    log_sample: float | None = None
+    trace_sample: float | None = None

@@ -13,21 +13,21 @@ import logging
 import ssl
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import aiohappyeyeballs
 
 from router.gateway.breaker import Breaker, State
 from router.gateway.resolving import Name, Names, SystemResolver, in_turn
 from router.gateway.sockets import prepare_upstream
-from router.gateway.tls import client_context
+from router.gateway.tls import FileContext, renewed
 from router.gateway.upstream import Upstream
 from router.gateway.upstream_tls import TlsUpstream
 from router.model.fault import Fault
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from router.gateway.breaker import Permit
     from router.gateway.options import GatewayOptions
@@ -69,6 +69,15 @@ class _Waiting(NamedTuple):
     since: float
 
 
+class PoolStanding(NamedTuple):
+    """How many connections are in use, idle and being dialled, and how many requests wait for one."""
+
+    busy: int
+    idle: int
+    dialling: int
+    waiting: int
+
+
 class OriginPool:
     """The connections to one origin. Times are the loop's, in seconds; `context` is what TLS is spoken with, if it is.
 
@@ -106,6 +115,12 @@ class OriginPool:
     def in_flight(self) -> int:
         """Requests that have a connection or wait for one."""
         return len(self._connections) - len(self.idle) + len(self._waiting)
+
+    @property
+    def standing(self) -> PoolStanding:
+        """For a scrape."""
+        idle = len(self.idle)
+        return PoolStanding(len(self._connections) - idle, idle, self._dialling, len(self._waiting))
 
     def acquire(self, waiter: Waiter, now: float, *, fresh: bool) -> Upstream | None:
         """An idle connection at once, or `None`: then `waiter` is called later. `fresh` forbids a used connection."""
@@ -199,6 +214,10 @@ class OriginPool:
             self.idle.remove(upstream)
             upstream.abort()
 
+    def leave(self) -> None:
+        """Nobody new will come here: who waits is served, and each connection is closed as it gets idle."""
+        self.move(frozenset())
+
     def expire(self, now: float) -> None:
         """Close what has been idle for too long: sooner than the region would, and the oldest first. Send away who has
         waited for too long; the first ones are not queued any more, each of them is being dialled for.
@@ -246,6 +265,14 @@ class OriginPool:
             waiting.waiter.not_connected(Fault.CIRCUIT_OPEN)
 
 
+def _limits(options: GatewayOptions) -> tuple[float, ...]:
+    """What a pool is made with."""
+    return (
+        *(options.pool_size, options.pool_queue, options.pool_idle_timeout, options.pool_wait_timeout),
+        *(options.max_in_flight, options.breaker_failures, options.breaker_open),
+    )
+
+
 class Pools:
     """All origins' pools, and how their connections are made."""
 
@@ -255,8 +282,9 @@ class Pools:
         self._loop = asyncio.get_running_loop()
         self._names = Names(resolver or SystemResolver(), options.resolve_every, now, self._moved)
         self._pools: dict[Origin, OriginPool] = {}
+        self._leaving: list[OriginPool] = []
         self._by_endpoint: dict[Endpoint, OriginPool] = {}
-        self._contexts: dict[TlsFiles, ssl.SSLContext] = {}
+        self._contexts: dict[TlsFiles, FileContext] = {}
         self._dials: set[asyncio.Task[None]] = set()
 
     def of(self, endpoint: Endpoint) -> OriginPool:
@@ -265,9 +293,41 @@ class Pools:
         """
         return self._by_endpoint.get(endpoint) or self._find(endpoint)
 
+    def standing(self, endpoints: Iterable[Endpoint]) -> PoolStanding:
+        """Of the origins of `endpoints` together, each of them once."""
+        pools = {endpoint.origin: self.of(endpoint) for endpoint in endpoints}
+        return PoolStanding(*map(sum, zip(*(pool.standing for pool in pools.values()), strict=True)))
+
+    def adopt(self, options: GatewayOptions, endpoints: Iterable[Endpoint]) -> None:
+        """From now on connect to the origins of `endpoints` alone, as `options` and the files that they name say now.
+
+        An origin's pool goes on if nothing is different for it; else it is left, and its connections are used up.
+        Raises what `router.gateway.tls.client_context` raises, and has changed nothing then.
+        """
+        endpoints = tuple(endpoints)
+        files = {endpoint.origin.tls for endpoint in endpoints if endpoint.origin.scheme == "https"}
+        contexts = {each: renewed(each, self._contexts.get(each)) for each in files}
+        stays = {
+            origin: pool
+            for origin in (endpoint.origin for endpoint in endpoints)
+            if (pool := self._pools.get(origin)) is not None
+            and _limits(options) == _limits(self._options)
+            and (origin.scheme != "https" or pool.context is contexts[origin.tls].context)
+        }
+        left = [pool for origin, pool in self._pools.items() if origin not in stays]
+        self._options, self._contexts, self._pools, self._by_endpoint = options, contexts, stays, {}
+        self._names.adopt(options.resolve_every, {Name(end.origin.host, end.origin.port) for end in endpoints})
+        for endpoint in endpoints:
+            self._find(endpoint)
+        for pool in left:
+            self._leaving.append(pool)
+            pool.leave()
+
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long, and see where the origins are now."""
-        for pool in self._pools.values():
+        if self._leaving:
+            self._leaving = [pool for pool in self._leaving if pool.open]
+        for pool in (*self._pools.values(), *self._leaving):
             pool.expire(now)
         self._names.refresh(now)
 
@@ -277,7 +337,7 @@ class Pools:
         for task in dials:
             task.cancel()
         await asyncio.gather(*dials, return_exceptions=True)
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), *self._leaving):
             pool.close()
         await self._names.close()
 
@@ -291,10 +351,10 @@ class Pools:
         return pool
 
     def _context(self, files: TlsFiles) -> ssl.SSLContext:
-        context = self._contexts.get(files)
-        if context is None:
-            context = self._contexts[files] = client_context(files)
-        return context
+        known = self._contexts.get(files)
+        if known is None:
+            known = self._contexts[files] = renewed(files, None)
+        return known.context
 
     def _moved(self, name: Name, addresses: frozenset[str]) -> None:
         for pool in self._pools.values():
@@ -335,7 +395,9 @@ class Pools:
         )
         try:
             prepare_upstream(sock)
-            _, upstream = await self._loop.create_connection(lambda: self._make(pool, sock), sock=sock)
+            upstream = self._make(pool, sock)
+            # A protocol by what it does: the library knows it by its base class only.
+            await self._loop.create_connection(lambda: cast(asyncio.Protocol, upstream), sock=sock)
         except BaseException:
             sock.close()
             raise

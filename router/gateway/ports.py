@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from router.model.record import Record
+    from router.gateway.observing import Observed
+    from router.model.record import Details, Record
     from router.model.region import RegionName
+
+
+class Reporter(Protocol):
+    """Is told more of the requests that are logged or traced. It must not block and must not raise."""
+
+    def report(self, record: Record, details: Details) -> None:
+        """One of them has ended; its record was counted."""
 
 
 class Recorder(Protocol):
@@ -20,6 +28,9 @@ class Recorder(Protocol):
 
     def entered(self, region: RegionName) -> None:
         """A request goes out to `region`."""
+
+    def observed(self, seen: Observed) -> None:
+        """A request went home because this gateway only observes; this would have been done."""
 
     def left(self, region: RegionName) -> None:
         """It is over."""

@@ -9,11 +9,13 @@ from router.routing.values import Source
 if TYPE_CHECKING:
     import asyncio
 
+    from router.directory.ledger import Hold
     from router.gateway.bodies import Body
     from router.gateway.client import ClientConnection
     from router.gateway.exchange import Exchange
     from router.gateway.guests import Guest
     from router.gateway.heads import Admitted
+    from router.gateway.probing import Probe
     from router.gateway.tunnel import Tunnel
     from router.model.fault import Fault
 
@@ -25,6 +27,7 @@ class Request:
     - `retried`: it is sent for the second time: a reused connection died under it, or a region disowned it.
     - `kept`: its body as it is framed for a region, as long as all that came of it is in hand; then `None`.
     - `guest`: who it counts for, `None` for nobody.
+    - `holds`: what it was decided on; `probe`: what is measured of it, `None` for most.
     - `status`: what the client was told, 0 while it has been told nothing.
     """
 
@@ -36,8 +39,10 @@ class Request:
         "fault",
         "fetching",
         "guest",
+        "holds",
         "kept",
         "over",
+        "probe",
         "received",
         "region",
         "request_id",
@@ -58,6 +63,8 @@ class Request:
         self.started = started
         self.exchange: Exchange | Tunnel | None = None
         self.guest: Guest | None = None
+        self.holds: tuple[Hold, ...] = ()
+        self.probe: Probe | None = None
         self.fetching: asyncio.Task[None] | None = None
         self.decision = "refuse"
         self.region = ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from aiohttp import ThreadedResolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Set
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Names:
 
     async def addresses(self, name: Name) -> tuple[AddrInfo, ...]:
         """Where `name` is, the preferred first. Raises `OSError` if that was never known and can't be found out."""
-        if name not in self._known:
+        while name not in self._known:  # what was found may have been forgotten since
             if is_address(name.host):
                 return (addr_info(*name),)
             # Shielded: others may wait for the same lookup.
@@ -98,6 +98,11 @@ class Names:
             if failure is not None:
                 raise OSError(f"{name.host} was not resolved") from failure
         return self._known[name].addresses
+
+    def adopt(self, resolve_every: float, wanted: Set[Name]) -> None:
+        """Ask again so often from now on, and for the names in `wanted` alone."""
+        self._resolve_every = resolve_every
+        self._known = {name: known for name, known in self._known.items() if name in wanted}
 
     def refresh(self, now: float) -> None:
         """Ask again for every name whose answer is too old."""

@@ -27,6 +27,11 @@ Network: TypeAlias = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
 """The address of a peer that has none (RFC 7239 §6.2)."""
 
+LOCAL: Final = "unix"
+"""The address of a peer behind a UNIX socket: a proxy on this machine, since nobody else may open it. It is trusted,
+and says who its client is; regions are not told of it."""
+
+_NAMES: Final = frozenset({UNKNOWN, LOCAL})
 _CLAIM: Final = re.compile(rb"(?im)^(x-forwarded-for|x-forwarded-proto|x-forwarded-host|forwarded):[ \t]*([^\r\n]*)")
 _NODE: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}|([0-9A-Fa-f:.]+)")
 _LONGEST_NODE: Final = len("[0000:0000:0000:0000:0000:ffff:255.255.255.255]:65535")
@@ -79,14 +84,16 @@ class Trust:
 
     def _trusts(self, address: str) -> bool:
         """Whether a claim that comes from `address` is believed."""
+        if address == LOCAL:
+            return True
         if not self._proxies or address == UNKNOWN:
             return False
         parsed = ip_address(address.partition("%")[0])
         return any(parsed.version == network.version and parsed in network for network in self._proxies)
 
     def _peer(self, address: str, secure: bool) -> Peer:
-        """The peer at `address`, an IP address as a socket tells it or `UNKNOWN`."""
-        plain = address if address == UNKNOWN else _plain(address)
+        """The peer at `address`, an IP address as a socket tells it, `UNKNOWN` or `LOCAL`."""
+        plain = address if address in _NAMES else _plain(address)
         peer = Peer(plain, secure, self.trusts(plain), b"")
         if peer.trusted or self._forwarded:
             return peer
@@ -103,11 +110,12 @@ class Trust:
         """What a region is told of a request that came from `peer`."""
         authority = admitted.head.authority
         claims = read_claims(admitted.block) if peer.trusted else NO_CLAIMS
-        address = peer.address.encode("ascii", "replace")
+        address = _hop(peer, claims.forwarded_for)
         proto = claims.proto or peer.proto
         lines = _lines(_append(claims.forwarded_for, address), proto)
         if self._forwarded:
-            lines += b"Forwarded: %b\r\n" % _append(claims.forwarded, _element(peer, authority))
+            own = b"" if peer.address == LOCAL and claims.forwarded else _element(peer, authority)
+            lines += b"Forwarded: %b\r\n" % _append(claims.forwarded, own)
         return Account(lines, claims.host or authority, proto)
 
 
@@ -173,13 +181,20 @@ def _lines(forwarded_for: bytes, proto: bytes) -> bytes:
 
 def _element(peer: Peer, authority: bytes) -> bytes:
     """One hop of RFC 7239. An IPv6 address is quoted in brackets (§6.1), a zone has no place in it."""
-    address = peer.address.partition("%")[0]
+    address = UNKNOWN if peer.address == LOCAL else peer.address.partition("%")[0]
     node = f'"[{address}]"' if ":" in address else address
     return b'for=%b;host="%b";proto=%b' % (node.encode("ascii", "replace"), authority, peer.proto)
 
 
+def _hop(peer: Peer, claimed: bytes) -> bytes:
+    """What is appended to X-Forwarded-For for `peer`: nothing for a proxy on this machine that names its client."""
+    if peer.address == LOCAL:
+        return b"" if claimed else UNKNOWN.encode("ascii")
+    return peer.address.encode("ascii", "replace")
+
+
 def _append(claimed: bytes, ours: bytes) -> bytes:
-    return b"%b, %b" % (claimed, ours) if claimed else ours
+    return b"%b, %b" % (claimed, ours) if claimed and ours else claimed or ours
 
 
 def _join(values: Iterable[bytes]) -> bytes:

@@ -301,6 +301,9 @@ class Tunnel:
         """The one way out."""
         self._state = _State.OVER
         request = self._request
+        if fault is not None and self._ticket is not None:
+            note = self._gateway.directory.unanswered.note
+            note(self._ticket.holds, request.request_id, request.region, fault)
         self._upstream.abort(self._leave_ledger)
         request.exchange = None
         request.fault = fault

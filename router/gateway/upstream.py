@@ -52,7 +52,7 @@ class Home(Protocol):
         """The connection is gone, used or not. Called once."""
 
 
-class Upstream(asyncio.Protocol):
+class Upstream:
     """One connection, without TLS.
 
     - `address`: the IP address that it leads to; `retired`: nothing more is to be sent there once it is idle.

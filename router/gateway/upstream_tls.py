@@ -63,7 +63,8 @@ class TlsUpstream(Upstream):
         view = memoryview(data)
         try:
             while view:
-                view = view[self._tls.write(view[:TLS_STEP]) :]
+                taken = self._tls.write(view[:TLS_STEP])
+                view = view[taken:]
                 pieces.append(self._encrypted.read())
         except ssl.SSLError:
             self._break()

@@ -21,7 +21,7 @@ says so, unless only the subdomain names the workspace or the redirect would lea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.model.problem import Problem
 from router.routing.identify import join_target
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from router.model.region import RegionName
     from router.routing.table import Route, RoutingTable
     from router.routing.values import Located, RequestHead, Target
+
+_REDIRECT: Final = Action.REDIRECT
 
 
 def decide(
@@ -100,7 +102,7 @@ def _reach(
     action = service.action if route is None or route.action is None else route.action
     subdomain_known = located.subdomain_workspace is not None
     if (
-        action is Action.REDIRECT
+        action is _REDIRECT
         and may_redirect
         and region != table.policy.home
         and endpoint.public_url.host != head.host
@@ -111,4 +113,4 @@ def _reach(
     host = head.authority if subdomain_known else endpoint.public_url.authority.encode("ascii")
     placement = located.placement
     epoch = placement.epoch if placement is not None else 0 if names_workspace(target, located) else None
-    return Proxy(region, endpoint, outgoing, host, epoch, placement)
+    return tuple.__new__(Proxy, (region, endpoint, outgoing, host, epoch, placement))

@@ -29,6 +29,20 @@ _WORKSPACE_LIST: Final = re.compile(rb"(?:/v[0-9]+)?/workspaces/?(?=\?|\Z)")
 def identify(head: RequestHead, table: RoutingTable) -> Target | Refuse:
     """The service and the workspace that `head` names, or why it can't be served."""
     view = table.view(head.host)
+    target = head.target
+    match = view.plain.match(target) if view.plain is not None else None
+    if match is None:
+        return _identify_asking(head, view, table)
+    prefix = match[1]
+    service, rest = view.services[prefix], target[len(prefix) :]
+    if service.region is not None:
+        return Target(service, rest, host_region=view.region)
+    workspace = WorkspaceId(match[match.lastindex or 0].decode("ascii").lower())
+    return tuple.__new__(Target, (service, rest, workspace, False, view.subdomain, None, view.region))
+
+
+def _identify_asking(head: RequestHead, view: HostView, table: RoutingTable) -> Target | Refuse:
+    """The same, one question after the other."""
     if view.prefixes is None:
         return Refuse(Problem.MISDIRECTED)
     target = head.target

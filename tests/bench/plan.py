@@ -24,7 +24,8 @@ VENV: Final = BUILD / "bench-venv"
 REGIONS: Final = ("global", "eu", "us", "uk", "au")
 HOME: Final = REGIONS[0]
 
-LOADS: Final = ("get", "post", "chunked")
+GET: Final = "get"
+LOADS: Final = (GET, "post", "chunked")
 SCENARIOS: Final = (*LOADS, "bulk", "idle", "cold")
 
 JSON_BYTES: Final = 512

@@ -15,9 +15,9 @@ from router.settings.load import load
 from tests.bench import contenders
 from tests.bench.bulk import exchange
 from tests.bench.contenders import CONTENDERS
-from tests.bench.field import started
+from tests.bench.field import Runner, started
 from tests.bench.load import read_summary
-from tests.bench.measure import measure_cold, measure_loads
+from tests.bench.measure import measure_cold, measure_loads, takers
 from tests.bench.plan import MEBIBYTE, REGIONS, BenchError, Cores, Plan, fill, read_plan, workspaces
 from tests.bench.processes import cpu_seconds, resident_bytes, running
 from tests.bench.report import BulkFigures, LoadFigures, Report, median_bulk, median_load, put_table, ratios, table
@@ -131,6 +131,25 @@ def test_a_wrk_that_could_not_start_fails_the_measurement_with_what_it_said() ->
         read_summary("unable to connect to 127.0.0.1:1 Connection refused\n")
 
 
+def test_a_variant_takes_part_in_what_it_is_there_for_alone(tmp_path: Path) -> None:
+    field = [Runner(contender, 1, 1) for contender in CONTENDERS]
+    everybody = [contender.name for contender in CONTENDERS]
+    assert [runner.contender.name for runner in takers(field, "get")] == everybody
+    assert [name for name in everybody if name not in {each.contender.name for each in takers(field, "bulk")}] == [
+        "router-log",
+        "router-2",
+    ]
+
+
+@pytest.mark.parametrize("name", ["router-log", "router-2"])
+def test_a_variants_configuration_is_one_that_it_accepts(tmp_path: Path, name: str) -> None:
+    [variant] = [contender for contender in CONTENDERS if contender.name == name]
+    command = variant.configure(site(tmp_path), 10_000, tmp_path / "program")
+    loaded = load(tmp_path / "router-10000.toml", {})
+    assert loaded.gateway.log_sample == (0.01 if name == "router-log" else None)
+    assert ("--workers" in command) == (variant.workers == 2)
+
+
 def test_the_median_round_counts() -> None:
     assert median_load([figures(40.0), figures(90.0), figures(42.0)])["cpu_us"] == 42.0
 
@@ -183,8 +202,8 @@ def test_the_routers_configuration_is_one_that_it_accepts(tmp_path: Path) -> Non
 
 def test_every_configuration_is_filled_in_completely(tmp_path: Path) -> None:
     stage = site(tmp_path)
-    for contender in CONTENDERS:
-        contender.configure(stage, 10_000, tmp_path / "program")
+    for number, contender in enumerate(CONTENDERS):
+        contender.configure(stage, 10_000 + number, tmp_path / "program")
     (tmp_path / "origin.conf").write_text(origin_config(tmp_path, stage.origins))
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert len(written) >= len(CONTENDERS)

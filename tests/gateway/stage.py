@@ -35,7 +35,7 @@ HOUR = 3600.0
 
 CONFIGURATION = """
 [gateway]
-listen = ["127.0.0.1:0"]
+listen = {listen}
 {gateway}
 [ops]
 listen = ["127.0.0.1:0"]
@@ -49,6 +49,7 @@ subdomains = "*.clockify.me"
 [policy]
 home = "global"
 {policy}
+{tables}
 [services.api]
 match = ["clockify.me/api", "*.clockify.me/api"]
 path = "/api"
@@ -94,6 +95,7 @@ class Stage:
         self.process = process
         self.gateway = process.gateway
         self.directory = process.directory
+        assert isinstance(process.store, SqliteStore)
         self.store = process.store
         self.folder = folder
         self.origins = origins
@@ -102,7 +104,7 @@ class Stage:
         self.home = origins["global"]
         self.clients: list[Client] = []
         host, _, port = process.listen[0].rpartition(":")
-        self.address = (host, int(port))
+        self.address = (host, int(port) if port.isdigit() else 0)
 
     async def client(
         self, *, receive_buffer: int | None = None, source: str | None = None, segment: int | None = None
@@ -184,6 +186,7 @@ async def furnish(folder: Path, *, opened: bool = True) -> None:
 def configure(
     ports: Mapping[str, int],
     *,
+    listen: str = '["127.0.0.1:0"]',
     timeouts: Mapping[str, float] | None = None,
     limits: Mapping[str, int] | None = None,
     upstream: Mapping[str, float] | None = None,
@@ -193,16 +196,20 @@ def configure(
     policy: str = "",
     poll_interval: float = 0.02,
     directory: str = "",
+    tables: str = "",
 ) -> str:
-    """The configuration's text. `gateway` is for its own table; `tls` is that of region `eu`, which is https then."""
-    tables = [gateway, "[gateway.timeouts]"]
-    tables += [f"{name} = {value}" for name, value in (timeouts or {}).items()]
-    tables += ["[gateway.limits]"]
-    tables += [f"{name} = {value}" for name, value in (limits or {}).items()]
-    tables += ["[gateway.upstream]"]
-    tables += [f"{name} = {value}" for name, value in (upstream or {}).items()]
+    """The configuration's text. `gateway` is for its own table, `tables` are more of them; `tls` is that of region
+    `eu`, which is https then.
+    """
+    inner = [gateway, "[gateway.timeouts]"]
+    inner += [f"{name} = {value}" for name, value in (timeouts or {}).items()]
+    inner += ["[gateway.limits]"]
+    inner += [f"{name} = {value}" for name, value in (limits or {}).items()]
+    inner += ["[gateway.upstream]"]
+    inner += [f"{name} = {value}" for name, value in (upstream or {}).items()]
     return CONFIGURATION.format(
-        gateway="\n".join(tables),
+        listen=listen,
+        gateway="\n".join(inner),
         ports=ports,
         scheme="http" if tls is None else "https",
         tls="" if tls is None else f"tls = {tls}",
@@ -210,6 +217,7 @@ def configure(
         policy=policy,
         poll_interval=poll_interval,
         directory=directory,
+        tables=tables,
     )
 
 
@@ -217,6 +225,7 @@ def configure(
 async def staged(
     folder: Path,
     *,
+    listen: str = '["127.0.0.1:0"]',
     timeouts: Mapping[str, float] | None = None,
     limits: Mapping[str, int] | None = None,
     upstream: Mapping[str, float] | None = None,
@@ -227,6 +236,7 @@ async def staged(
     policy: str = "",
     poll_interval: float = 0.02,
     directory: str = "",
+    tables: str = "",
     furnished: bool = True,
     opened: bool = True,
     ports: Mapping[str, int] | None = None,
@@ -243,6 +253,7 @@ async def staged(
     all_ports = {name: origin.port for name, origin in origins.items()} | dict(ports or {})
     text = configure(
         all_ports,
+        listen=listen,
         timeouts=timeouts,
         limits=limits,
         upstream=upstream,
@@ -252,6 +263,7 @@ async def staged(
         policy=policy,
         poll_interval=poll_interval,
         directory=directory,
+        tables=tables,
     )
     settings = load_text(text, {}, folder=folder)
     async with running(settings) as process:

@@ -42,7 +42,7 @@ async def test_a_page_may_read_a_lock_and_when_to_come_back(stage: Stage) -> Non
     answer = await stage.ask(request("GET", path(MOVING), ASKS))
     assert (answer.status, answer.value(ALLOWED)) == (423, b"*")
     assert answer.value(b"Access-Control-Expose-Headers") == (
-        b"Retry-After, X-Request-ID, X-Router-Region, X-Router-Region-URL"
+        b"Retry-After, X-Request-ID, X-Router-Hint, X-Router-Region, X-Router-Region-URL"
     )
     assert b"Origin" in answer.values(b"Vary")
 

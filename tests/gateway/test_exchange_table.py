@@ -12,7 +12,7 @@ IN_THE_ANSWER = {State.CROSSING, State.DOWNLOADING}
 
 # Only a head that is held back asks the directory, and only a request that was sent whole has such a head.
 ASKED = {Event.MOVED, Event.STAYED}
-REROUTING = ASKED | {Event.DISOWNED}
+REROUTING = ASKED | {Event.DISOWNED, Event.KEY_REFUSED}
 
 IMPOSSIBLE = {
     # No region's connection is there yet, and the client's input is held.
@@ -51,6 +51,7 @@ IMPOSSIBLE = {
         Event.ANSWER_HEAD,
         Event.SWITCHED,
         Event.DISOWNED,
+        Event.KEY_REFUSED,
     },
     # There is one final head.
     State.CROSSING: REROUTING | {Event.CONNECTED, Event.NOT_CONNECTED, Event.ANSWER_HEAD, Event.SWITCHED},

@@ -12,7 +12,9 @@ ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0
 
 
 def made(*, max_connections: int = 2, max_requests: int = 2) -> Guests:
-    return Guests(max_connections=max_connections, max_requests=max_requests)
+    guests = Guests()
+    guests.limit(max_connections, max_requests)
+    return guests
 
 
 def test_as_many_connections_as_the_limit_are_within_it() -> None:

@@ -528,7 +528,7 @@ async def test_a_tunnel_without_a_workspace_outlives_a_term(stage: Stage) -> Non
 @contextlib.asynccontextmanager
 async def shutting_down(stage: Stage) -> AsyncIterator[None]:
     """The gateway's end, as aiohttp's runner brings it about."""
-    server = GatewayServer(stage.gateway)
+    server = GatewayServer(stage.gateway, lambda: None)
     server.pre_shutdown()
     yield
     await server.shutdown(2 * GRACE_SECONDS)

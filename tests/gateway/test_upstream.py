@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -85,7 +85,8 @@ async def line() -> AsyncIterator[Line]:
     sock.setblocking(False)
     prepare_upstream(sock)
     origin = Origin("http", "127.0.0.1", port)
-    _, upstream = await loop.create_connection(lambda: Upstream(origin, ear, loop, sock), sock=sock)
+    upstream = Upstream(origin, ear, loop, sock)
+    await loop.create_connection(lambda: cast(asyncio.Protocol, upstream), sock=sock)
     upstream.attach(ear)
     yield Line(upstream, ear, region)
     upstream.abort()

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import uvloop
@@ -347,7 +347,8 @@ async def linked(context: ssl.SSLContext, *, served_with: ssl.SSLContext, reads:
     await loop.sock_connect(sock, ("127.0.0.1", origin.port))
     prepare_upstream(sock)
     where = model.Origin("https", "127.0.0.1", origin.port, REGION_NAME)
-    _, upstream = await loop.create_connection(lambda: TlsUpstream(where, Homeless(), loop, sock, context), sock=sock)
+    upstream = TlsUpstream(where, Homeless(), loop, sock, context)
+    await loop.create_connection(lambda: cast(asyncio.Protocol, upstream), sock=sock)
     return Link(origin, sock, upstream)
 
 

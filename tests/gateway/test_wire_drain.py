@@ -1,4 +1,4 @@
-"""A drain: what is under way ends with its answer and a word, what is idle ends at once, nobody new comes in."""
+"""A drain: what is under way ends with its answer and a word, what is idle ends soon, nobody new comes in."""
 
 from __future__ import annotations
 
@@ -95,11 +95,52 @@ class Held:
         turn.send(ok(b"the last"))
 
 
-async def test_an_idle_connection_is_closed_at_once(gateway: Draining) -> None:
+class Half:
+    """An answer whose body comes when it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def __call__(self, turn: Turn) -> None:
+        answer = ok(b"the last")
+        turn.send(answer[:-8])
+        await self.released.wait()
+        turn.send(answer[-8:])
+
+
+async def test_an_idle_connection_is_closed_once_it_has_been_quiet(gateway: Draining) -> None:
     client = await gateway.client()
     assert (await client.ask(GET)).value(b"Connection") is None
     await gateway.begun()
     assert await client.read_to_end() == (b"", "fin")
+    await gateway.ended()
+    client.close()
+
+
+async def test_a_connection_that_is_in_use_is_told_by_its_next_answer(gateway: Draining) -> None:
+    client = await gateway.client()
+    assert (await client.ask(NOWHERE)).value(b"Connection") is None
+    await gateway.begun()
+    answer = await client.ask(NOWHERE)
+    assert (answer.status, answer.value(b"Connection")) == (404, b"close")
+    assert await client.read_to_end() == (b"", "fin")
+    await gateway.ended()
+    client.close()
+
+
+async def test_an_answer_that_promised_another_request_keeps_its_promise(gateway: Draining, stage: Stage) -> None:
+    half = Half()
+    stage.eu.answers.append(half)
+    client = await gateway.client()
+    await client.send(GET)
+    head = await client.receive_until(b"\r\n\r\n")
+    assert b"Connection: close" not in head
+    await gateway.begun()
+    half.released.set()
+    assert await client.receive_exactly(8) == b"the last"
+    answer = await client.ask(NOWHERE)
+    assert (answer.status, answer.value(b"Connection")) == (404, b"close")
+    await client.read_to_end()
     await gateway.ended()
     client.close()
 

@@ -17,6 +17,7 @@ from tests.gateway.stage import GET, configure, path, request
 from tests.gateway.wire import Client
 
 if TYPE_CHECKING:
+    from router.gateway.observing import Observed
     from router.model.record import Record
     from router.model.region import RegionName
     from tests.gateway.conftest import Launch
@@ -204,6 +205,9 @@ class Clumsy:
     def turned_away(self) -> None:
         """Nothing is counted."""
 
+    def observed(self, seen: Observed) -> None:
+        """Nothing is counted."""
+
     def entered(self, region: RegionName) -> None:
         self._stumble("entered")
 
@@ -230,7 +234,7 @@ async def test_a_bug_of_ours_leaks_nothing_and_hangs_nobody(stage: Stage, bad: s
         clock=SystemClock(),
         spawner=TaskSpawner(),
     )
-    runner = web.ServerRunner(GatewayServer(gateway), shutdown_timeout=1)
+    runner = web.ServerRunner(GatewayServer(gateway, lambda: None), shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = await Client.connect(runner.addresses[0][:2])
