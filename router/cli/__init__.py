@@ -9,8 +9,9 @@ request that `resolve` explains), and none is ever printed.
   from arguments to an exit code; `errors`: what goes wrong → lines and exit code.
 - `options`, `output`, `session`: what commands share: their options, how values are shown, settings and directory.
 - `configuration`, `serving`, `health`, `touring`: check-config, serve, healthcheck, demo.
-- `maintenance`, `workspaces`, `keys`, `transfers`: the directory and what is in it.
-- `importing`: the import of many workspaces; `rows` reads its files, `drafts` has the rules of each row.
+- `maintenance`: the directory as a whole.
+- `workspaces`, `importing` (with `rows`), `keys`, `transfers`, `watching`, `gateways`: what is in it. They have it done
+  at a `desk`: `here` on this machine's directory, `there` by a control API (`api_client`); `shown` names what comes back.
 - `resolving`: a request walked through without a gateway; `explaining` says why each step went as it did.
 """
 

@@ -9,15 +9,20 @@ import errno
 import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from router.directory.store import StoreError, WriteRefusedError
+from router.model.flaw import Flaw
 from router.settings.problems import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from router.control.problems import Declined
+
+T = TypeVar("T")
 
 NOT_DONE: Final = 2
 BUG: Final = 1
@@ -32,23 +37,26 @@ _SYSTEM_MENDS: Final[Mapping[int, str]] = {
     errno.EACCES: "let this user do that; ports below 1024 need a privilege",
     errno.ENOENT: "correct the path",
     errno.EISDIR: "name a file",
+    errno.EEXIST: "remove what is there, or name another path",
     errno.ENOSPC: "free some space",
 }
 
 
-class Flaw(NamedTuple):
-    """One thing that is wrong: where, what, and what to do instead."""
-
-    place: str
-    text: str
-    mend: str
-
-    def at(self, place: str) -> Flaw:
-        """The same, seen from further away: `line 7` of what `place` names."""
-        return self._replace(place=f"{place}, {self.place}" if self.place else place)
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.text}; mend: {self.mend}" if self.place else f"{self.text}; mend: {self.mend}"
+_MENDS: Final[Mapping[str, str]] = {
+    "not-the-owner": "name the owner who asked for it in --requested-by",
+    "plan-without-regions": "put the plan that it has, or name that plan in control.plans",
+    "destination-not-accepting": "choose another region, or set its regions.R.accepting",
+    "transfer-running": "wait until that has ended, or abort it",
+    "member-has-account": "let them give up the account, or choose another region",
+    "no-such-resource": "correct the name",
+    "no-such-workspace": "put it first, or correct the id",
+    "no-such-transfer": "see `region-router transfer list`",
+    "no-such-gateway": "see `region-router gateway list`",
+    "gateway-still-renews": "stop its process instead",
+    "no-token": "write a valid token into --token-file, or set REGION_ROUTER_TOKEN",
+    "no-scope": "take a token with that scope",
+}
+"""What a person at a terminal can do about a problem, where its detail does not say so."""
 
 
 class CommandError(Exception):
@@ -58,6 +66,25 @@ class CommandError(Exception):
         super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(map(str, problems))
         self.more = more
+
+
+class UnansweredError(CommandError):
+    """Whoever was asked cannot be reached, or gave no whole answer."""
+
+
+def declined(outcome: Declined) -> CommandError:
+    """What the control plane does not do, and why: every reason, by its problem's name."""
+    return refused((one.problem.spec.slug, one.detail) for one in outcome.objections)
+
+
+def refused(reasons: Iterable[tuple[str, str]]) -> CommandError:
+    """The same of problems' names and their details, from wherever they came."""
+    return CommandError([line(slug, detail.rstrip("."), _MENDS.get(slug)) for slug, detail in reasons])
+
+
+def line(place: str, text: str, mend: str | None) -> str:
+    """As a `Flaw` is shown; with a mend if there is one."""
+    return str(Flaw(place, text, mend)) if mend else f"{place}: {text}"
 
 
 def tell(error: BaseException) -> tuple[tuple[str, ...], int]:
@@ -88,6 +115,13 @@ def refusals_by_place(refused: WriteRefusedError, place_of: Callable[[int], str]
         for problem, draft in zip(refused.problems, refused.drafts, strict=False)
     ]
     return (*placed, *refused.problems[len(placed) :])
+
+
+def demand(value: T | Flaw) -> T:
+    """The value of an argument. Raises `CommandError` for a flaw."""
+    if isinstance(value, Flaw):
+        raise CommandError([value])
+    return value
 
 
 def one_line(text: str) -> str:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from router.cli.errors import CommandError, Flaw, one_line
+from router.cli.errors import CommandError, one_line
 from router.cli.output import say
+from router.model.flaw import Flaw
 
 _LARGEST: Final = 4096
 _CONNECTIONS: Final = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}

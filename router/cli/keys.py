@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from router.cli.drafts import demand, read_region, read_workspace
-from router.cli.errors import CommandError, Flaw
+from router.cli.desk import desk
+from router.cli.errors import CommandError
 from router.cli.options import config_option, json_option
 from router.cli.output import print_json
-from router.cli.session import directory, settings_of
-from router.directory.store import KeyDraft
+from router.model.flaw import Flaw
 
 if TYPE_CHECKING:
-    from router.settings.values import Settings
+    from router.cli.desk import Fields
 
 _LONGEST: Final = 16384
 """Bytes: the longest header field that a gateway admits."""
@@ -40,26 +39,22 @@ _LONGEST: Final = 16384
 def put(config: Path, workspace: str | None, region: str | None, key_file: Path | None, as_json: bool) -> None:
     """Say what an API key names: a workspace or a region.
 
-    Only the key's SHA-256 is stored.
+    Only the key's SHA-256 is stored. One that was superseded stays so.
     """
-    settings = settings_of(config)
     if (workspace is None) == (region is None):
         raise click.UsageError("Give either --workspace or --region")
-    draft = KeyDraft(
-        digest=hashlib.sha256(_read_key(key_file)).hexdigest(),
-        workspace=None if workspace is None else demand(read_workspace(workspace, settings.table)),
-        region=None if region is None else demand(read_region(region, settings.table)),
-    )
-    changed = asyncio.run(_put(settings, draft))
+    digest = hashlib.sha256(_read_key(key_file)).hexdigest()
+    fields = asyncio.run(_put(config, digest, workspace, region))
     if as_json:
-        print_json({"digest": draft.digest, "workspace": draft.workspace, "region": draft.region, "changed": changed})
+        print_json(fields)
     else:
-        click.echo(f"key of {draft.workspace or draft.region}: {'put' if changed else 'unchanged'}")
+        named = fields["workspace"] or fields["region"]
+        click.echo(f"key of {named}: {'put' if fields['changed'] else 'unchanged'}")
 
 
-async def _put(settings: Settings, draft: KeyDraft) -> bool:
-    async with directory(settings) as store:
-        return await store.put_keys([draft]) > 0
+async def _put(config: Path, digest: str, workspace: str | None, region: str | None) -> Fields:
+    async with desk(config) as at:
+        return await at.put_key(digest, workspace, region)
 
 
 def _read_key(key_file: Path | None) -> bytes:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from router.cli.options import config_option, json_option
-from router.cli.output import print_fields, print_json, rfc3339
+from router.cli.output import print_fields, print_json
 from router.cli.session import directory, settings_of
 from router.directory.ports import SystemClock
-from router.directory.sqlite.maintenance import migrate as migrate_file
+from router.model.timestamp import rfc3339
+from router.runtime.directories import migrate as migrate_directory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from router.directory.store import DirectoryInfo
     from router.settings.values import Settings
 
@@ -28,11 +28,11 @@ def migrate(config: Path, as_json: bool) -> None:
 
     All migrations or none. Gateways may go on running.
     """
-    file = settings_of(config).directory.file
-    applied = migrate_file(file, clock=SystemClock())
+    settings = settings_of(config)
+    applied = migrate_directory(settings.directory, SystemClock())
     if as_json:
         names = [{"version": migration.version, "title": migration.title} for migration in applied]
-        print_json({"file": str(file), "applied": names})
+        print_json({_kind(settings): settings.directory.name, "applied": names})
     elif applied:
         for migration in applied:
             click.echo(f"applied {migration.version:04} {migration.title}")
@@ -82,9 +82,14 @@ def _print(settings: Settings, info: DirectoryInfo, *, as_json: bool) -> None:
         "head": info.head,
         "floor": info.floor,
         "schema": info.schema,
-        "file": str(settings.directory.file),
+        _kind(settings): settings.directory.name,
     }
     if as_json:
         print_json(fields)
     else:
         print_fields(fields.items())
+
+
+def _kind(settings: Settings) -> str:
+    """What the directory's name is the name of."""
+    return "file" if isinstance(settings.directory.place, Path) else "database"

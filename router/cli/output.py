@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -36,11 +35,6 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def say(text: str) -> None:
     """Tell a person something that is no data."""
     click.echo(text, err=True)
-
-
-def rfc3339(seconds: float) -> str:
-    """Seconds since 1970 as `2026-01-31T12:00:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _cell(value: object) -> str:

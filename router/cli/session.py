@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from router.directory.ports import SystemClock
-from router.directory.sqlite.store import SqliteStore
 from router.directory.store import StoreUnreadableError
+from router.runtime.directories import open_store
 from router.settings.load import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from router.runtime.directories import MaintainedStore
     from router.settings.values import Settings
 
 
@@ -24,14 +26,14 @@ def settings_of(config: Path) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def directory(settings: Settings) -> AsyncIterator[SqliteStore]:
+async def directory(settings: Settings) -> AsyncIterator[MaintainedStore]:
     """The directory of `settings`, closed behind the block. Raises `StoreError` if it is another than configured."""
-    store = SqliteStore(settings.directory.file, clock=SystemClock())
+    wanted = settings.directory.id
+    store = open_store(replace(settings.directory, id=None), SystemClock())
     try:
-        wanted = settings.directory.id
         if wanted is not None and (found := (await store.info()).directory_id) != wanted:
             raise StoreUnreadableError(
-                f"{settings.directory.file}: is the directory {found}, and directory.id names {wanted}: "
+                f"{settings.directory.name}: is the directory {found}, and directory.id names {wanted}: "
                 "correct directory.url or directory.id"
             )
         yield store

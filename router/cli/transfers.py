@@ -1,81 +1,102 @@
-"""`transfer start|show|list|complete|fail|abort`: the transfer service, asked on the directory itself.
+"""`transfer preview|start|show|list|complete|fail|abort`: what people and scripts do with a workspace's move.
 
-A transfer is named by its own id, or by its workspace's while it runs. Each command evaluates the lock barrier itself,
-so that no gateway is needed for a transfer to go on.
+A transfer is named by its own id, or by its workspace's while it runs. On the directory itself each command evaluates
+the lock barrier, so that no gateway is needed for a transfer to go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from router.cli.drafts import demand, read_workspace
-from router.cli.errors import CommandError
+from router.cli.desk import desk, this_user
 from router.cli.options import config_option, json_option
-from router.cli.output import print_fields, print_json, print_table, rfc3339, say
-from router.cli.session import directory, settings_of
-from router.control.transfers import Refused, TransferService
-from router.directory.hostlock import host_locks
-from router.directory.ports import SystemClock
-from router.model.region import RegionName
-from router.model.transfer import DEFAULT_DURATION
-from router.routing.table import Action
+from router.cli.output import print_fields, print_json, print_table, say
+from router.cli.shown import PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from router.control.transfers import Outcome, TransferStatus
-    from router.model.placement import WorkspaceId
-    from router.model.transfer import Transfer
-    from router.routing.table import RoutingTable
-    from router.settings.values import Settings
+    from router.cli.desk import Desk, Fields
+
+T = TypeVar("T")
 
 _HOUR: Final = 3600.0
+_COLUMNS: Final = ("id", "workspace", "source", "destination", "state", "percent", "started_at", "ended_at", "reason")
 
 _transfer_argument = click.argument("transfer", metavar="TRANSFER")
+_workspace_argument = click.argument("workspace", metavar="WORKSPACE")
+_to_option = click.option("--to", "destination", required=True, metavar="REGION", help="Where it moves.")
+_requested_by_option = click.option(
+    "--requested-by",
+    help="Who asked for it: you vouch that it was them. Where the owner is known, only they may.  "
+    "[default: the user of this process]",
+)
 
 
 @click.command()
-@click.argument("workspace")
+@_workspace_argument
 @config_option
-@click.option("--to", "destination", required=True, metavar="REGION", help="Where it moves.")
-@click.option("--requested-by", help="Who asked for it.  [default: the user of this process]")
+@_to_option
+@_requested_by_option
+@json_option
+def preview(workspace: str, config: Path, *, destination: str, requested_by: str | None, as_json: bool) -> None:
+    """Say what a move would do, and what forbids it.
+
+    Changes nothing. Exits with 1 if the move would be refused.
+    """
+    requested_by = requested_by or this_user()
+    fields = _ask(config, lambda at: at.preview(workspace, destination, requested_by))
+    if as_json:
+        print_json(fields)
+    else:
+        click.echo("allowed" if fields["allowed"] else "refused:")
+        for refusal in fields["refusals"]:
+            click.echo(f"  {refusal['type'].rpartition('/')[2]}: {refusal['detail']}")
+        click.echo("what it does:")
+        for effect in fields["effects"]:
+            click.echo(f"  {effect}")
+        for warning in fields["warnings"]:
+            say(f"warning: {warning}")
+    if not fields["allowed"]:
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@_workspace_argument
+@config_option
+@_to_option
+@_requested_by_option
 @click.option(
     "--hours",
     type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_DURATION / _HOUR,
-    show_default=True,
-    help="Until its deadline, which clients are told.",
+    help="Until its deadline, which clients are told, and at which it fails by itself. Not with --url.  "
+    "[default: control.transfer_duration]",
 )
 @json_option
 def start(
-    workspace: str, config: Path, *, destination: str, requested_by: str | None, hours: float, as_json: bool
+    workspace: str, config: Path, *, destination: str, requested_by: str | None, hours: float | None, as_json: bool
 ) -> None:
     """Lock a workspace and begin to move it.
 
     From now on every request for WORKSPACE is answered 423. Copy only when the state is `transferring`: then no
-    gateway writes to the old region any more. Waits for that for two seconds; see `transfer show` for more.
+    gateway writes to the old region any more. Waits for that for two seconds; see `transfer watch` for more.
     """
-    settings = settings_of(config)
-    moving = demand(read_workspace(workspace, settings.table))
-    status = _run(
-        settings,
-        lambda service: service.start(
-            moving, RegionName(destination), requested_by=requested_by or _this_user(), duration=hours * _HOUR
-        ),
-    )
-    _print(status, as_json=as_json)
-    for service in _redirected(settings.table):
-        say(
-            f"warning: service {service} redirects: who follows an old redirect reaches the region past any lock; "
-            "mend: close the workspace at its source before copying"
-        )
+    requested_by = requested_by or this_user()
+    duration = None if hours is None else hours * _HOUR
+
+    async def begin(at: Desk) -> tuple[Fields, Fields]:
+        # Asked before: what a move would do is what its warnings are about.
+        seen = await at.preview(workspace, destination, requested_by)
+        return seen, await at.start(workspace, destination, requested_by, duration)
+
+    seen, fields = _ask(config, begin)
+    _print(fields, as_json=as_json)
+    for warning in seen["warnings"]:
+        say(f"warning: {warning}")
 
 
 @click.command()
@@ -83,11 +104,13 @@ def start(
 @config_option
 @json_option
 def show(transfer: str, config: Path, as_json: bool) -> None:
-    """Show a transfer, and what it waits for.
+    """Show a transfer, what it waits for, and what nobody knows the end of.
 
-    TRANSFER is its id, or its workspace's: then the running one, else the last.
+    TRANSFER is its id, or its workspace's: then the running one, else the last. Listed are the requests that were sent
+    to a region and got no whole answer, and gateways that can't name theirs any more. Copy when the source can't be
+    executing any of them.
     """
-    _print(_run(settings_of(config), lambda service: service.show(_name(transfer))), as_json=as_json)
+    _print(_ask(config, lambda at: at.show(_name(transfer))), as_json=as_json)
 
 
 @click.command("list")
@@ -97,15 +120,12 @@ def show(transfer: str, config: Path, as_json: bool) -> None:
 @json_option
 def list_(config: Path, workspace: str | None, running: bool, as_json: bool) -> None:
     """List transfers, the newest first."""
-    settings = settings_of(config)
-    wanted = None if workspace is None else demand(read_workspace(workspace, settings.table))
-    statuses = asyncio.run(_list(settings, wanted, running=running))
+    listed = _ask(config, lambda at: at.list_transfers(workspace, running=running))
     if as_json:
-        for status in statuses:
-            print_json(_object(status))
+        for fields in listed:
+            print_json(fields)
         return
-    head = ("id", "workspace", "source", "destination", "state", "started_at", "ended_at", "reason")
-    print_table(head, [tuple(_fields(status.transfer)[name] for name in head) for status in statuses])
+    print_table(_COLUMNS, [tuple(fields[name] for name in _COLUMNS) for fields in listed])
 
 
 @click.command()
@@ -118,7 +138,7 @@ def complete(transfer: str, config: Path, as_json: bool) -> None:
     From now on the workspace lives at the destination. TRANSFER is its id, or its workspace's. Refused while it is
     still locking.
     """
-    _print(_run(settings_of(config), lambda service: service.complete(_name(transfer))), as_json=as_json)
+    _print(_ask(config, lambda at: at.complete(_name(transfer))), as_json=as_json)
 
 
 @click.command()
@@ -131,7 +151,7 @@ def fail(transfer: str, config: Path, reason: str, as_json: bool) -> None:
 
     TRANSFER is its id, or its workspace's.
     """
-    _print(_run(settings_of(config), lambda service: service.fail(_name(transfer), reason=reason)), as_json=as_json)
+    _print(_ask(config, lambda at: at.fail(_name(transfer), reason)), as_json=as_json)
 
 
 @click.command()
@@ -143,83 +163,31 @@ def abort(transfer: str, config: Path, as_json: bool) -> None:
 
     Nothing can have been copied, and the workspace stays where it is. TRANSFER is its id, or its workspace's.
     """
-    _print(_run(settings_of(config), lambda service: service.abort(_name(transfer))), as_json=as_json)
+    _print(_ask(config, lambda at: at.abort(_name(transfer))), as_json=as_json)
 
 
-@asynccontextmanager
-async def _service(settings: Settings) -> AsyncIterator[TransferService]:
-    table = settings.table
-    async with directory(settings) as store:
-        locks = host_locks(settings.directory.file)
-        yield TransferService(store, locks, SystemClock(), home=table.policy.home, regions=table.regions)
+def _ask(config: Path, question: Callable[[Desk], Awaitable[T]]) -> T:
+    """What the desk answers to one command."""
 
+    async def ask() -> T:
+        async with desk(config) as at:
+            return await question(at)
 
-def _run(settings: Settings, command: Callable[[TransferService], Awaitable[Outcome]]) -> TransferStatus:
-    """The outcome of one command. Raises `CommandError` if it is a refusal."""
-
-    async def ask() -> Outcome:
-        async with _service(settings) as service:
-            return await command(service)
-
-    outcome = asyncio.run(ask())
-    if isinstance(outcome, Refused):
-        raise CommandError(outcome.problems)
-    return outcome
-
-
-async def _list(settings: Settings, workspace: WorkspaceId | None, *, running: bool) -> tuple[TransferStatus, ...]:
-    async with _service(settings) as service:
-        return await service.list(workspace=workspace, running=running)
-
-
-def _this_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # In a container the user may have a number only.
-        return f"user {os.getuid()}"
+    return asyncio.run(ask())
 
 
 def _name(transfer: str) -> str:
     return transfer.strip().lower()
 
 
-def _redirected(table: RoutingTable) -> tuple[str, ...]:
-    """The services of which some request is redirected."""
-    hosts = (*table.exact_hosts.values(), *table.suffix_hosts.values(), table.any_host)
-    services = {prefix.service.name: prefix.service for prefixes in hosts for prefix in prefixes}
-    routed = {route.service for route in table.policy.routes if route.action is Action.REDIRECT}
-    return tuple(
-        name
-        for name, service in services.items()
-        if service.region is None and (service.action is Action.REDIRECT or {name, None} & routed)
-    )
-
-
-def _print(status: TransferStatus, *, as_json: bool) -> None:
+def _print(fields: Fields, *, as_json: bool) -> None:
     if as_json:
-        print_json(_object(status))
+        print_json(fields)
         return
-    print_fields(_fields(status.transfer).items())
-    for obstacle in status.obstacles(SystemClock().wall()):
+    print_fields((name, fields[name]) for name in PLAIN)
+    for obstacle in fields["obstacles"]:
         say(f"still locking: {obstacle}")
-
-
-def _object(status: TransferStatus) -> dict[str, object]:
-    obstacles = status.obstacles(SystemClock().wall())
-    return {**_fields(status.transfer), "obstacles": list(obstacles), "changed": status.changed}
-
-
-def _fields(transfer: Transfer) -> dict[str, object]:
-    return {
-        "id": transfer.id,
-        "workspace": transfer.workspace,
-        "source": transfer.source,
-        "destination": transfer.destination,
-        "state": transfer.state.value,
-        "requested_by": transfer.requested_by,
-        "started_at": rfc3339(transfer.started_at),
-        "deadline": rfc3339(transfer.deadline),
-        "ended_at": None if transfer.ended_at is None else rfc3339(transfer.ended_at),
-        "reason": transfer.reason,
-    }
+    for rows in (fields["lost_gateways"], fields["unanswered_requests"]):
+        if rows:
+            click.echo()
+            print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])

@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from router.cli.drafts import demand, read_draft, read_region, read_workspace
-from router.cli.errors import CommandError, Flaw
+from router.cli.desk import desk
 from router.cli.options import config_option, json_option
 from router.cli.output import print_fields, print_json, print_table
-from router.cli.session import directory, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from router.directory.store import WorkspaceDraft, WorkspaceRecord, WorkspaceStore
-    from router.model.placement import WorkspaceId
-    from router.model.region import RegionName
-    from router.settings.values import Settings
+    from router.cli.desk import Fields
 
-_PAGE: Final = 1000
+_COLUMNS: Final = ("workspace", "region", "epoch", "subdomain", "plan", "owner", "transfer")
 
 
 @click.command()
@@ -47,16 +42,12 @@ def put(
 
     What is left out is left as it is.
     """
-    settings = settings_of(config)
     texts = {"workspace": workspace, "region": region, "subdomain": subdomain, "plan": plan, "owner": owner}
-    draft = read_draft(texts, settings.table)
-    if isinstance(draft, tuple):
-        raise CommandError(draft)
-    changed, record = asyncio.run(_put(settings, draft))
+    fields = asyncio.run(_put(config, texts))
     if as_json:
-        print_json({**_fields(record), "changed": changed})
+        print_json(fields)
     else:
-        click.echo(f"{record.placement.workspace}: {'put' if changed else 'unchanged'}")
+        click.echo(f"{fields['workspace']}: {'put' if fields['changed'] else 'unchanged'}")
 
 
 @click.command()
@@ -65,8 +56,7 @@ def put(
 @json_option
 def get(workspace: str, config: Path, as_json: bool) -> None:
     """Show one workspace."""
-    settings = settings_of(config)
-    fields = _fields(asyncio.run(_get(settings, demand(read_workspace(workspace, settings.table)))))
+    fields = asyncio.run(_get(config, workspace))
     if as_json:
         print_json(fields)
     else:
@@ -80,9 +70,7 @@ def get(workspace: str, config: Path, as_json: bool) -> None:
 @json_option
 def list_(config: Path, region: str | None, limit: int | None, as_json: bool) -> None:
     """List workspaces in the order of their ids."""
-    settings = settings_of(config)
-    wanted = None if region is None else demand(read_region(region, settings.table))
-    asyncio.run(_list(settings, wanted, limit, as_json=as_json))
+    asyncio.run(_list(config, region, limit, as_json=as_json))
 
 
 @click.command()
@@ -94,74 +82,34 @@ def delete(workspace: str, config: Path, as_json: bool) -> None:
 
     Its subdomain and its API keys name nothing from then on.
     """
-    settings = settings_of(config)
-    wanted = demand(read_workspace(workspace, settings.table))
-    asyncio.run(_delete(settings, wanted))
+    fields = asyncio.run(_delete(config, workspace))
     if as_json:
-        print_json({"workspace": wanted, "deleted": True})
+        print_json(fields)
     else:
-        click.echo(f"{wanted}: deleted")
+        click.echo(f"{fields['workspace']}: deleted")
 
 
-async def _put(settings: Settings, draft: WorkspaceDraft) -> tuple[bool, WorkspaceRecord]:
-    async with directory(settings) as store:
-        changed = await store.put_workspaces([draft])
-        record = await store.get_workspace(draft.workspace)
-    if record is None:
-        raise _absent(draft.workspace)
-    return changed > 0, record
+async def _put(config: Path, texts: Mapping[str, str | None]) -> Fields:
+    async with desk(config) as at:
+        return await at.put_workspace(texts)
 
 
-async def _get(settings: Settings, workspace: WorkspaceId) -> WorkspaceRecord:
-    async with directory(settings) as store:
-        record = await store.get_workspace(workspace)
-    if record is None:
-        raise _absent(workspace)
-    return record
+async def _get(config: Path, workspace: str) -> Fields:
+    async with desk(config) as at:
+        return await at.get_workspace(workspace)
 
 
-async def _list(settings: Settings, region: RegionName | None, limit: int | None, *, as_json: bool) -> None:
-    async with directory(settings) as store:
-        records = _records(store, region, limit)
+async def _list(config: Path, region: str | None, limit: int | None, *, as_json: bool) -> None:
+    async with desk(config) as at:
+        listed = at.list_workspaces(region, limit)
         if as_json:
             # One by one: a directory may be large, and its reader may want the first few only.
-            async for record in records:
-                print_json(_fields(record))
+            async for fields in listed:
+                print_json(fields)
         else:
-            print_table(_COLUMNS, [tuple(_fields(record).values()) async for record in records])
+            print_table(_COLUMNS, [tuple(fields[name] for name in _COLUMNS) async for fields in listed])
 
 
-async def _records(
-    store: WorkspaceStore, region: RegionName | None, limit: int | None
-) -> AsyncIterator[WorkspaceRecord]:
-    after: WorkspaceId | None = None
-    left = limit
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(_PAGE, left)
-        page = await store.list_workspaces(region=region, after=after, limit=size)
-        for record in page:
-            yield record
-        if len(page) < size:
-            return
-        after = page[-1].placement.workspace
-        left = None if left is None else left - size
-
-
-async def _delete(settings: Settings, workspace: WorkspaceId) -> None:
-    async with directory(settings) as store:
-        if not await store.delete_workspace(workspace):
-            raise _absent(workspace)
-
-
-_COLUMNS: Final = ("workspace", "region", "epoch", "subdomain", "plan", "owner", "transfer")
-
-
-def _fields(record: WorkspaceRecord) -> dict[str, object]:
-    placement = record.placement
-    transfer = None if placement.transfer is None else placement.transfer.id
-    values = (placement.workspace, placement.region, placement.epoch, record.subdomain, record.plan, record.owner)
-    return dict(zip(_COLUMNS, (*values, transfer), strict=True))
-
-
-def _absent(workspace: WorkspaceId) -> CommandError:
-    return CommandError([Flaw("", f"workspace {workspace} is not in the directory", "put it first, or correct the id")])
+async def _delete(config: Path, workspace: str) -> Fields:
+    async with desk(config) as at:
+        return await at.delete_workspace(workspace)

@@ -1,49 +1,50 @@
-"""The transfer service: what a person or a job may do with a workspace's move, and the rules that no store knows.
+"""The transfer service: a transfer's steps with patience, for whoever asks on the directory itself.
 
-Theory. The store guards what is true in one transaction: one transfer of a workspace at a time, not to where it lives
-already, every step by the table of transitions. This guards what the configuration and the product say (a destination
-that is configured, and never back to the home region), and lets nobody wait for somebody else's evaluator: each command
-evaluates the lock barrier itself, so that `start` in a directory without gateways, or with dead ones, is `transferring`
-when it returns.
+Theory. `Lifecycle` is one step in one transaction; what a person or a script wants is more than that. They name a
+transfer by its workspace, they want to know how a start turned out, and they must wait for nobody else's evaluator: so
+each command evaluates the lock barrier itself, again and again for a moment, and a `start` in a directory without
+gateways, or with dead ones, is `transferring` when it returns. The steps, their rules, events and lines of the audit
+log are `Lifecycle`'s, as they are for the control API.
 
-The law of the room: an expected outcome is a value, a status or the reasons of a refusal; `StoreError` alone is raised.
-A transfer is named by its own id, or by its workspace while it runs.
+The law of the room: an expected outcome is a value, a status or a `Declined`; `StoreError` alone is raised. A transfer
+is named by its own id, or by its workspace while it runs.
 """
 
 from __future__ import annotations
 
 import math
-import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from router.control.audit import Act
+from router.control.lifecycle import Lifecycle, Report, Wish
+from router.control.problems import ControlProblem, Declined, Objection, decline
 from router.directory.evaluator import INTERVAL, evaluate_all, evaluate_transfer
-from router.directory.store import StoreError, TransferStore, WriteRefusedError
-from router.model.barrier import waits_for
+from router.directory.store import StoreError
+from router.model.losses import NOTHING_LOST, Losses
 from router.model.placement import WorkspaceId
-from router.model.transfer import DEFAULT_DURATION, Refusal, Transfer, TransferEvent, TransferId, TransferState
+from router.model.transfer import Transfer, TransferId, TransferState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
+    from router.control.lifecycle import Preview
+    from router.control.options import ControlOptions
+    from router.control.ports import ControlStore, ControlTransaction
     from router.directory.evaluator import Evaluation
     from router.directory.hostlock import HostLocks
     from router.directory.ports import Clock
-    from router.directory.store import WorkspaceRecord
-    from router.model.barrier import Registration
-    from router.model.region import RegionName
+    from router.directory.store import TransferStore
+    from router.directory.watch import Waiting, Watch
+    from router.model.journal import Progress
 
 PATIENCE: Final = 2.0
 """Seconds that a command waits for the barrier. Gateways that nothing holds up have applied a lock in less than one."""
 
 _MAX_TEXT: Final = 200
-
-
-class TransferDirectory(TransferStore, Protocol):
-    """What the service asks of a store."""
-
-    async def get_workspace(self, workspace: WorkspaceId) -> WorkspaceRecord | None:
-        """The workspace, or `None`. Raises `StoreError`."""
+_PAGE: Final = 500
+_RUNNING: Final = tuple(state for state in TransferState if state.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,16 @@ class TransferStatus:
     - `changed`: the call that returned this has changed it; a repeated call has not, and is no error.
     - `waits_for`: registrations that have not applied its lock; `quarantine_until` (seconds since 1970): before that
       no barrier of a restored directory holds.
+    - `losses`: what nobody can know the end of, up to now.
     - `trouble`: one line, if the barrier could not be evaluated after the change was made.
     """
 
     transfer: Transfer
     changed: bool = False
-    waits_for: tuple[Registration, ...] = ()
+    progress: Progress | None = None
+    waits_for: tuple[Waiting, ...] = ()
     quarantine_until: float = 0.0
+    losses: Losses = NOTHING_LOST
     trouble: str | None = None
 
     def obstacles(self, now: float) -> tuple[str, ...]:
@@ -73,180 +77,201 @@ class TransferStatus:
             yield f"the lock barrier could not be evaluated ({self.trouble})"
         if self.quarantine_until > now:
             yield f"the restored directory may lack gateways: no barrier holds for {self.quarantine_until - now:.0f} s"
-        for row in self.waits_for:
-            silent = max(0.0, now - row.renewed_at)
-            yield (
-                f"gateway {row.gateway} on host {row.host} has not applied the lock "
-                f"(incarnation {row.incarnation}, heard of {silent:.1f} s ago)"
-            )
+        for waiting in self.waits_for:
+            yield waiting.line(now)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The command did nothing. `problems` has one line each, with the mend."""
-
-    problems: tuple[str, ...]
-
-
-Outcome: TypeAlias = TransferStatus | Refused
+Outcome: TypeAlias = TransferStatus | Declined
 
 
 class TransferService:
     """Transfers of the workspaces in one directory.
 
-    - `home`, `regions`: the configuration's home region and all its regions, home included.
+    - `control`, `barrier`: two sides of the same directory; steps are made over the one, the barrier evaluated over
+      the other.
+    - `watch`: of this process; what it has seen in silence for too long is not waited for.
+    - `who`: the name of whoever acts, in the audit log.
     - `patience`: seconds that a command waits for the barrier at most.
-    - `new_id`: makes a random id that is never reused.
     """
 
     def __init__(
         self,
-        store: TransferDirectory,
+        control: ControlStore,
+        barrier: TransferStore,
         locks: HostLocks,
         clock: Clock,
+        watch: Watch,
         *,
-        home: RegionName,
-        regions: Collection[RegionName],
+        options: ControlOptions,
+        who: str,
         patience: float = PATIENCE,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._store = store
+        self._control = control
+        self._barrier = barrier
         self._locks = locks
         self._clock = clock
-        self._home = home
-        self._regions = regions
+        self._watch = watch
+        self._options = options
+        self._who = who
         self._patience = patience
-        self._new_id = new_id
 
-    async def start(
-        self, workspace: WorkspaceId, destination: RegionName, *, requested_by: str, duration: float = DEFAULT_DURATION
-    ) -> Outcome:
-        """Lock `workspace` and begin to move it; its deadline is `duration` seconds away. Raises `StoreError`."""
-        problems = list(self._forbidden(destination, requested_by, duration))
-        if problems:
-            if await self._store.get_workspace(workspace) is None:
-                problems.append(f"workspace {workspace!r} is not in the directory: put it first")
-            return Refused(tuple(problems))
-        now = self._clock.wall()
-        wanted = Transfer(
-            TransferId(self._new_id()),
-            workspace,
-            source=destination,
-            destination=destination,
-            state=TransferState.LOCKING,
-            requested_by=requested_by,
-            started_at=now,
-            deadline=now + duration,
-            lock_seq=0,
-        )
+    async def preview(self, wish: Wish) -> Preview | Declined:
+        """Judge a move and change nothing. Raises `StoreError`."""
+        act = self._act()
+        return await self._control.read(lambda tx: self._lifecycle(tx, act).preview(wish))
+
+    async def start(self, wish: Wish, *, duration: float | None = None) -> Outcome:
+        """Lock the workspace and begin to move it; its deadline is `duration` seconds away, or as configured.
+
+        Raises `StoreError`.
+        """
+        malformed = tuple(_malformed(wish, duration))
+        if malformed:
+            return Declined(malformed)
+        started = await self._step(lambda lifecycle: lifecycle.start(wish, duration=duration))
+        if isinstance(started, Declined):
+            return started
         try:
-            started = await self._store.start_transfer(wanted)
-        except WriteRefusedError as refused:
-            return Refused(refused.problems)
-        try:
-            return await self._settle(started, changed=True)
+            return await self._settle(started.transfer, changed=True)
         except StoreError as error:
             # The lock is committed: whoever is told of a failure only would start again, and be refused.
-            return TransferStatus(started, changed=True, trouble=str(error))
+            return TransferStatus(started.transfer, changed=True, trouble=str(error))
 
     async def show(self, name: str) -> Outcome:
         """The transfer `name`, or the running one of the workspace `name`, else its last. Raises `StoreError`."""
-        found = await self._find(name)
-        if isinstance(found, Refused):
-            last = await self._store.list_transfers(workspace=WorkspaceId(name), running=False)
-            return TransferStatus(last[0]) if last else found
-        if found.state is not TransferState.LOCKING:
-            return TransferStatus(found)
-        return _status(await evaluate_transfer(self._store, self._locks, self._clock, found.id), found, changed=False)
+        found = await self._control.read(lambda tx: _find(tx, name) or _last(tx, name))
+        if found is None:
+            return _names_nothing(name)
+        seen = await self._evaluate(found) if found.state is TransferState.LOCKING else None
+        status = self._status(seen, found, changed=False)
+        # Behind the evaluation, which may itself have given somebody up.
+        progress, losses = await self._control.read(lambda tx: (tx.progress(found.id), tx.losses(found.id)))
+        return replace(status, progress=progress, losses=losses)
 
     async def list(self, *, workspace: WorkspaceId | None = None, running: bool = False) -> tuple[TransferStatus, ...]:
-        """The newest first, of one workspace or of all, running ones only if asked. Raises `StoreError`."""
-        evaluations = {
-            evaluation[0].id: evaluation for evaluation in await evaluate_all(self._store, self._locks, self._clock)
-        }
-        transfers = await self._store.list_transfers(workspace=workspace, running=running)
-        return tuple(
-            _status(evaluations.get(transfer.id), transfer, changed=False)
-            if transfer.state is TransferState.LOCKING
-            else TransferStatus(transfer)
-            for transfer in transfers
-        )
+        """The newest first, of one workspace or of all, running ones only if asked. Losses are not read.
+
+        Raises `StoreError`.
+        """
+        evaluated = await evaluate_all(self._barrier, self._locks, self._clock, self._watch)
+        evaluations = {evaluation[0].id: evaluation for evaluation in evaluated}
+        states = _RUNNING if running else None
+        listed: list[TransferStatus] = []
+        before: int | None = None
+        while True:
+            page = await self._control.read(partial(_page, workspace=workspace, states=states, before=before))
+            listed += (
+                replace(self._status(evaluations.get(transfer.id), transfer, changed=False), progress=progress)
+                for transfer, progress in page
+            )
+            if len(page) < _PAGE:
+                return tuple(listed)
+            before = page[-1][0].lock_seq
 
     async def complete(self, name: str) -> Outcome:
         """The data is at the destination: the workspace lives there from now on. Raises `StoreError`."""
-        found = await self._find(name)
-        if isinstance(found, Refused):
+        found = await self._found(name)
+        if isinstance(found, Declined):
             return found
         if found.state is TransferState.LOCKING:
             status = await self._settle(found, changed=False)
             if status.transfer.state is TransferState.LOCKING:
-                why = status.obstacles(self._clock.wall()) or (Refusal.NOT_TRANSFERRING.value,)
-                return Refused(tuple(f"transfer {found.id} is still locking: {reason}" for reason in why))
-        return await self._advance(found, TransferEvent.COMPLETE)
+                obstacles = status.obstacles(self._clock.wall())
+                return Declined(tuple(_still_locking(found, reason) for reason in obstacles or ("evaluate again",)))
+        return await self._advance(found, lambda lifecycle: lifecycle.complete(found.id))
 
     async def fail(self, name: str, *, reason: str) -> Outcome:
         """The move did not succeed: the workspace stays where it was. Raises `StoreError`."""
         if not _is_line(reason):
-            return Refused((f"the reason is not one printable line of at most {_MAX_TEXT} characters: write one",))
-        found = await self._find(name)
-        return found if isinstance(found, Refused) else await self._advance(found, TransferEvent.FAIL, reason)
+            text = f"The reason is not one printable line of at most {_MAX_TEXT} characters."
+            return decline(ControlProblem.INVALID_REQUEST, text)
+        found = await self._found(name)
+        if isinstance(found, Declined):
+            return found
+        return await self._advance(found, lambda lifecycle: lifecycle.fail(found.id, reason))
 
     async def abort(self, name: str) -> Outcome:
         """Call it off before anything can have been copied: only while it is `locking`. Raises `StoreError`."""
-        found = await self._find(name)
-        return found if isinstance(found, Refused) else await self._advance(found, TransferEvent.ABORT)
-
-    def _forbidden(self, destination: RegionName, requested_by: str, duration: float) -> Iterator[str]:
-        if destination == self._home:
-            yield f"{destination!r} is the home region, and no workspace moves back there: name another one"
-        elif destination not in self._regions:
-            known = ", ".join(sorted(region for region in self._regions if region != self._home))
-            yield f"region {destination!r} is not configured: name one of {known or 'the regions that you configure'}"
-        if not _is_line(requested_by):
-            yield f"who requests it is not one printable line of at most {_MAX_TEXT} characters: write a name"
-        if not (math.isfinite(duration) and duration > 0):
-            yield "the time until its deadline is not positive: leave it out for 12 hours"
-
-    async def _find(self, name: str) -> Transfer | Refused:
-        found = await self._store.get_transfer(TransferId(name))
-        if found is not None:
+        found = await self._found(name)
+        if isinstance(found, Declined):
             return found
-        running = await self._store.list_transfers(workspace=WorkspaceId(name), running=True)
-        if running:
-            return running[0]
-        return Refused(
-            (f"{name!r} names no transfer, and no workspace in transfer: see `region-router transfer list`",)
-        )
+        return await self._advance(found, lambda lifecycle: lifecycle.abort(found.id))
+
+    async def _advance(self, found: Transfer, step: Callable[[Lifecycle], Report | Declined]) -> Outcome:
+        done = await self._step(step)
+        if isinstance(done, Declined):
+            return done
+        return TransferStatus(done.transfer, done.changed, done.progress)
+
+    async def _step(self, step: Callable[[Lifecycle], Report | Declined]) -> Report | Declined:
+        act = self._act()
+        return await self._control.transact(lambda tx: step(self._lifecycle(tx, act)))
+
+    def _act(self) -> Act:
+        return Act(self._who, self._clock.wall())
+
+    def _lifecycle(self, tx: ControlTransaction, act: Act) -> Lifecycle:
+        return Lifecycle(tx, act, self._options)
+
+    async def _found(self, name: str) -> Transfer | Declined:
+        return await self._control.read(lambda tx: _find(tx, name)) or _names_nothing(name)
 
     async def _settle(self, transfer: Transfer, *, changed: bool) -> TransferStatus:
         """Evaluate until it is no longer `locking`, or patience ends."""
         give_up = self._clock.monotonic() + self._patience
         while True:
-            seen = await evaluate_transfer(self._store, self._locks, self._clock, transfer.id)
-            status = _status(seen, transfer, changed=changed)
+            status = self._status(await self._evaluate(transfer), transfer, changed=changed)
             if status.transfer.state is not TransferState.LOCKING or self._clock.monotonic() >= give_up:
                 return status
             await self._clock.sleep(INTERVAL)
 
-    async def _advance(self, transfer: Transfer, event: TransferEvent, reason: str | None = None) -> Outcome:
-        now = self._clock.wall()
-        advanced = await self._store.advance_transfer(transfer.id, event, now=now, reason=reason)
-        if isinstance(advanced, Transfer):
-            return TransferStatus(advanced, changed=True)
-        # Read again: between being found and this it may have moved on, and the text should say where to.
-        current = await self._store.get_transfer(transfer.id)
-        if advanced is None or current is None:
-            return Refused((f"transfer {transfer.id} is no longer in the directory: it was replaced by another one",))
-        if advanced is Refusal.UNCHANGED:
-            return TransferStatus(current)
-        return Refused((f"transfer {current.id} is {current.state}: {advanced.value}",))
+    async def _evaluate(self, transfer: Transfer) -> Evaluation | None:
+        return await evaluate_transfer(self._barrier, self._locks, self._clock, self._watch, transfer.id)
+
+    def _status(self, seen: Evaluation | None, known: Transfer, *, changed: bool) -> TransferStatus:
+        """What an evaluation shows; `known` is the transfer as it was read where there was nothing to evaluate."""
+        if seen is None or seen[0].state is not TransferState.LOCKING:
+            return TransferStatus(known if seen is None else seen[0], changed)
+        waits_for = self._watch.waiting(*seen)
+        return TransferStatus(seen[0], changed, waits_for=waits_for, quarantine_until=seen[1].quarantine_until)
 
 
-def _status(seen: Evaluation | None, known: Transfer, *, changed: bool) -> TransferStatus:
-    """What an evaluation shows; `known` is the transfer as it was read where there was nothing to evaluate."""
-    if seen is None or seen[0].state is not TransferState.LOCKING:
-        return TransferStatus(known if seen is None else seen[0], changed)
-    return TransferStatus(seen[0], changed, waits_for(*seen), seen[1].quarantine_until)
+def _find(tx: ControlTransaction, name: str) -> Transfer | None:
+    """The transfer of that id, or the running one of that workspace."""
+    found = tx.transfer(TransferId(name))
+    running = () if found is not None else tx.transfers(workspace=WorkspaceId(name), states=_RUNNING, limit=1)
+    return found or next(iter(running), None)
+
+
+def _last(tx: ControlTransaction, name: str) -> Transfer | None:
+    return next(iter(tx.transfers(workspace=WorkspaceId(name), limit=1)), None)
+
+
+def _page(
+    tx: ControlTransaction,
+    *,
+    workspace: WorkspaceId | None,
+    states: tuple[TransferState, ...] | None,
+    before: int | None,
+) -> list[tuple[Transfer, Progress | None]]:
+    found = tx.transfers(workspace=workspace, states=states, before=before, limit=_PAGE)
+    return [(transfer, tx.progress(transfer.id)) for transfer in found]
+
+
+def _malformed(wish: Wish, duration: float | None) -> Iterator[Objection]:
+    if wish.requested_by is not None and not _is_line(wish.requested_by):
+        text = f"Who requests it is not one printable line of at most {_MAX_TEXT} characters."
+        yield Objection(ControlProblem.INVALID_REQUEST, text)
+    if duration is not None and not (math.isfinite(duration) and duration > 0):
+        yield Objection(ControlProblem.INVALID_REQUEST, "The time until its deadline is not positive.")
+
+
+def _names_nothing(name: str) -> Declined:
+    return decline(ControlProblem.NO_TRANSFER, f"{name!r} names no transfer, and no workspace in transfer.")
+
+
+def _still_locking(transfer: Transfer, reason: str) -> Objection:
+    return Objection(ControlProblem.STILL_LOCKING, f"Transfer {transfer.id} is still locking: {reason}.")
 
 
 def _is_line(text: str) -> bool:

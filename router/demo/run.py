@@ -10,19 +10,23 @@ import asyncio
 import contextlib
 import errno
 import os
+import secrets
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from router.control.transfers import Refused, TransferService
+from router.control.lifecycle import Wish
+from router.control.problems import Declined
+from router.control.transfers import TransferService
 from router.demo.region import FakeRegion
 from router.demo.tour import Stage, program, tour
-from router.demo.world import DESTINATION, MOVING, OWNER, REGIONS, configure, populate, superseded_keys
-from router.directory.hostlock import host_locks
+from router.demo.world import DESTINATION, GLOBAL, MOVING, OWNER, REGIONS, Tenancy, configure, populate, superseded_keys
 from router.directory.ports import SystemClock
 from router.directory.sqlite.maintenance import migrate
 from router.directory.sqlite.store import SqliteStore
 from router.directory.store import StoreError
+from router.directory.watch import Watch
+from router.runtime.directories import host_locks_of, open_control_store
 from router.runtime.process import running
 from router.runtime.serve import run, stop_signal
 from router.settings.problems import ConfigError, ConfigProblem
@@ -70,19 +74,26 @@ async def _serve(port: int, ops_port: int) -> None:
         store = SqliteStore(folder / "directory.db", clock=clock)
         stack.push_async_callback(store.close)
         is_superseded = superseded_keys(store)
-        origins = {
-            name: await stack.enter_async_context(FakeRegion(name, is_superseded=is_superseded).listening())
+        tenancy = Tenancy(store)
+        regions = (
+            FakeRegion(name, is_superseded=is_superseded, workspaces=tenancy.workspaces if name == GLOBAL else None)
             for name in REGIONS
-        }
-        configuration, settings = configure(folder, origins, port=port, ops_port=ops_port)
+        )
+        origins = {region.name: await stack.enter_async_context(region.listening()) for region in regions}
+        token = secrets.token_hex(16)
+        configuration, settings = configure(folder, origins, port=port, ops_port=ops_port, token=token)
+        tenancy.learn(settings)
         # Blocks, while there is nobody yet who could be kept waiting.
-        migrate(settings.directory.file, clock=clock)
+        migrate(folder / "directory.db", clock=clock)
         await populate(store)
         await store.open_directory(restored=False)
         process = await _start_gateway(stack, settings, clock)
         # Only now: it is a running gateway that has to apply the lock.
         transfer = await _start_moving(store, settings, clock)
-        stage = Stage(process.listen[0], process.ops_listen[0], origins, configuration, transfer, program())
+        epoch = await _epoch(store)
+        stage = Stage(
+            process.listen[0], process.ops_listen[0], origins, configuration, transfer, epoch, program(), token
+        )
         print(tour(stage), flush=True)
         await asyncio.Event().wait()
 
@@ -108,9 +119,8 @@ async def _start_gateway(stack: contextlib.AsyncExitStack, settings: Settings, c
 
 def _taken_port(error: OSError, settings: Settings) -> ConfigProblem | None:
     """Which option can mend it, if `error` is that a port can't be listened on."""
-    # The address is only in the text that asyncio and uvloop make, as `('127.0.0.1', 8080)`.
     for option, (address,) in (("--port", settings.listen), ("--ops-port", settings.ops_listen)):
-        if error.errno in _ADDRESS_ERRORS and f" {address.port})" in str(error):
+        if error.errno in _ADDRESS_ERRORS and error.filename == str(address):
             text = f"{address}: {os.strerror(error.errno).lower()}"
             return ConfigProblem(option, text, "end what listens there, or give another port, 0 for any")
     return None
@@ -118,18 +128,29 @@ def _taken_port(error: OSError, settings: Settings) -> ConfigProblem | None:
 
 async def _start_moving(store: SqliteStore, settings: Settings, clock: Clock) -> TransferId:
     """Start the transfer, and return once every gateway has applied its lock."""
-    policy = settings.table.policy
-    service = TransferService(
-        store,
-        host_locks(settings.directory.file),
-        clock,
-        home=policy.home,
-        regions=settings.table.regions,
-        patience=_START_SECONDS,
-    )
-    outcome = await service.start(MOVING, DESTINATION, requested_by=OWNER)
-    if isinstance(outcome, Refused):
-        raise StoreError("; ".join(outcome.problems))
+    control = open_control_store(settings.directory, clock)
+    try:
+        service = TransferService(
+            control,
+            store,
+            host_locks_of(settings.directory),
+            clock,
+            Watch(clock, settings.directory.options),
+            options=settings.control.options,
+            who="demo",
+            patience=_START_SECONDS,
+        )
+        outcome = await service.start(Wish(MOVING, DESTINATION, OWNER))
+    finally:
+        await control.close()
+    if isinstance(outcome, Declined):
+        raise StoreError("; ".join(objection.detail for objection in outcome.objections))
     if obstacles := outcome.obstacles(clock.wall()):
         raise StoreError("; ".join(obstacles))
     return outcome.transfer.id
+
+
+async def _epoch(store: SqliteStore) -> int:
+    record = await store.get_workspace(MOVING)
+    assert record is not None
+    return record.placement.epoch

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from router.directory.store import LookupStore, Store
+    from router.directory.store import LookupStore, Store, WorkspaceStore
     from router.settings.values import Settings
 
 GLOBAL, EU, US, UK, AU = REGIONS = tuple(RegionName(name) for name in ("global", "eu", "us", "uk", "au"))
@@ -33,12 +33,16 @@ OWNER: Final = "5f8d0c2e7a1b4c3d9e6f7a80"
 """Of every workspace: the user who may move it."""
 
 _PLAN: Final = "PRO"
+_LISTED: Final = 100
 
 _log = logging.getLogger(__name__)
 
 
-def configure(folder: Path, origins: Mapping[RegionName, str], *, port: int, ops_port: int) -> tuple[Path, Settings]:
-    """Write the configuration file into `folder` and load it. `origins` has the URL of each region.
+def configure(
+    folder: Path, origins: Mapping[RegionName, str], *, port: int, ops_port: int, token: str
+) -> tuple[Path, Settings]:
+    """Write the configuration file into `folder` and load it. `origins` has the URL of each region, `token` is the
+    control API's.
 
     The environment is left out: what is set there is meant for a real gateway, and may name its directory.
     Raises `ConfigError` for ports that can't be used, `OSError`.
@@ -46,7 +50,8 @@ def configure(folder: Path, origins: Mapping[RegionName, str], *, port: int, ops
     template = Template(files("router.demo").joinpath("demo.toml").read_text("utf-8"))
     named_origins = {f"{region}_origin": origin for region, origin in origins.items()}
     path = folder / "router.toml"
-    path.write_text(template.substitute(named_origins, port=port, ops_port=ops_port), "utf-8")
+    token_hash = sha256(token.encode()).hexdigest()
+    path.write_text(template.substitute(named_origins, port=port, ops_port=ops_port, token_hash=token_hash), "utf-8")
     return path, load(path, {})
 
 
@@ -58,6 +63,32 @@ async def populate(store: Store) -> None:
     ]
     await store.put_workspaces([*at_rest, WorkspaceDraft(MOVING, SOURCE, None, _PLAN, OWNER)])
     await store.put_keys([KeyDraft(sha256(API_KEY.encode()).hexdigest(), region=EU)])
+
+
+class Tenancy:
+    """What the global backend knows of its member, whose all workspaces of the demo are: where each of them lives."""
+
+    def __init__(self, store: WorkspaceStore) -> None:
+        self._store = store
+        self._bases: Mapping[RegionName, str] = {}
+
+    def learn(self, settings: Settings) -> None:
+        """Under which URL each region serves the API."""
+        self._bases = {
+            name: f"{end.public_url}{end.path.decode('ascii')}/v1/workspaces"
+            for name, region in settings.table.regions.items()
+            for service, end in region.endpoints.items()
+            if service == "api"
+        }
+
+    async def workspaces(self) -> list[dict[str, str]]:
+        """Each with its region and its URL there. Raises `StoreError`."""
+        found = await self._store.list_workspaces(region=None, after=None, limit=_LISTED)
+        placements = [record.placement for record in found]
+        return [
+            {"id": one.workspace, "region": one.region, "url": f"{self._bases[one.region]}/{one.workspace}"}
+            for one in placements
+        ]
 
 
 def superseded_keys(store: LookupStore) -> Callable[[str], Awaitable[bool]]:

@@ -109,5 +109,8 @@ def test_a_key_of_a_workspace_that_is_not_there_is_refused(program: Program, pop
     ran = program("key", "put", "--workspace", "64a687e29ae1f428e7ebe3aa", stdin=KEY)
     assert (ran.code, ran.errors) == (
         2,
-        ["key: workspace '64a687e29ae1f428e7ebe3aa' is not in the directory: put it first"],
+        [
+            "no-such-workspace: Workspace 64a687e29ae1f428e7ebe3aa is not in the directory; "
+            "mend: put it first, or correct the id"
+        ],
     )

@@ -35,7 +35,7 @@ class Serving(NamedTuple):
 
 @contextmanager
 def serving(place: Place, *options: str) -> Iterator[Serving]:
-    place.configure('listen = ["127.0.0.1:8080"]', 'listen = ["127.0.0.1:0"]')
+    place.configure('listen = ["127.0.0.1:8080"]', 'listen = ["127.0.0.1:0"]\ndrain_delay = 0.0')
     place.configure('listen = ["127.0.0.1:9090"]', 'listen = ["127.0.0.1:0"]')
     command = [sys.executable, "-m", "router", "serve", "--config", str(place.config), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -48,8 +48,9 @@ def test_a_transfer_is_shown_whole(program: Program, populated: Place) -> None:
         "requested_by": "somebody",
         "reason": None,
     }
-    assert set(started) - {"workspace", "source", "destination", "requested_by", "reason"} == {
-        *("id", "state", "started_at", "deadline", "ended_at", "obstacles", "changed")
+    assert set(started) - {"workspace", "source", "destination", "requested_by", "reason", "percent", "note"} == {
+        *("id", "state", "started_at", "deadline", "ended_at", "obstacles", "changed"),
+        *("waits_for", "lost_gateways", "unanswered_requests"),
     }
 
 
@@ -121,12 +122,15 @@ def test_a_repeated_complete_by_id_is_no_error(program: Program, populated: Plac
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((W2, "--to", "global"), "'global' is the home region, and no workspace moves back there: name another one"),
-        ((W2, "--to", "mars"), "region 'mars' is not configured: name one of au, eu, uk, us"),
-        ((W2, "--to", "eu"), f"workspace '{W2}' lives in 'eu' already"),
-        (("64a687e29ae1f428e7ebe3aa", "--to", "eu"), "workspace '64a687e29ae1f428e7ebe3aa' is not in the directory"),
+        ((W2, "--to", "global"), "no-way-home: 'global' is the home region, and there is no way back to it"),
+        ((W2, "--to", "mars"), "destination-unknown: There is no region 'mars'; there are au, eu, global, uk, us"),
+        ((W2, "--to", "eu"), "already-there: The workspace lives in 'eu' already"),
+        (
+            ("64a687e29ae1f428e7ebe3aa", "--to", "eu"),
+            "no-such-workspace: Workspace 64a687e29ae1f428e7ebe3aa is not in the directory; mend: put it first",
+        ),
         (("xyz", "--to", "eu"), 'workspace: "xyz" is not a workspace id; mend: '),
-        ((W2, "--to", "us", "--requested-by", "\x1b"), "who requests it is not one printable line"),
+        ((W2, "--to", "us", "--requested-by", "\x1b"), "invalid-request: Who requests it is not one printable line"),
     ],
 )
 def test_what_cannot_be_started_is_told_why(
@@ -149,13 +153,16 @@ def test_a_name_of_nothing_is_refused(program: Program, populated: Place, comman
     ran = program("transfer", *command, "nothing")
     assert (ran.code, ran.errors) == (
         2,
-        ["'nothing' names no transfer, and no workspace in transfer: see `region-router transfer list`"],
+        [
+            "no-such-transfer: 'nothing' names no transfer, and no workspace in transfer; "
+            "mend: see `region-router transfer list`"
+        ],
     )
 
 
 def test_start_warns_of_services_that_redirect(program: Program, populated: Place) -> None:
     ran = program("transfer", "start", W2, "--to", "us")
-    assert ran.err.startswith("warning: service app redirects: ")
+    assert ran.err.startswith("warning: Service app redirects: ")
 
 
 def test_start_does_not_warn_where_nothing_redirects(program: Program, populated: Place) -> None:

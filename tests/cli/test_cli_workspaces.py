@@ -72,13 +72,13 @@ def test_only_a_transfer_moves_a_workspace(program: Program, populated: Place) -
     ran = program("workspace", "put", W2, "--region", "us")
     assert (ran.code, ran.errors) == (
         2,
-        [f"workspace '{W2}': lives in 'eu' already: only a transfer moves it to 'us'"],
+        [f"moves-by-transfer-only: Workspace {W2} lives in 'eu': start a transfer to 'us'"],
     )
 
 
 def test_a_subdomain_belongs_to_one_workspace(program: Program, populated: Place) -> None:
     ran = program("workspace", "put", W3, "--region", "us", "--subdomain", "acme")
-    assert (ran.code, ran.errors) == (2, [f"workspace '{W3}': subdomain 'acme' belongs to workspace '{W2}'"])
+    assert (ran.code, ran.errors) == (2, ["subdomain-taken: Another workspace has the subdomain 'acme'"])
 
 
 @pytest.mark.parametrize("command", ["get", "delete"])
@@ -86,7 +86,7 @@ def test_an_unknown_workspace_is_an_error(program: Program, place: Place, comman
     ran = program("workspace", command, UNKNOWN)
     assert (ran.code, ran.errors) == (
         2,
-        [f"workspace {UNKNOWN} is not in the directory; mend: put it first, or correct the id"],
+        [f"no-such-workspace: Workspace {UNKNOWN} is not in the directory; mend: put it first, or correct the id"],
     )
 
 

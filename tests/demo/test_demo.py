@@ -87,6 +87,35 @@ def test_a_key_never_overrules_the_path(demo: Demo) -> None:
     assert answer.json["headers"]["X-Api-Key"] == "demo-key-eu"
 
 
+def test_the_list_of_workspaces_stays_at_home_and_knows_where_each_lives(demo: Demo) -> None:
+    answer = demo.get("/api/v1/workspaces", X_Api_Key="demo-key-eu")
+    assert (answer.json["region"], answer.json["path"]) == ("global", "/api/v1/workspaces")
+    hosts = {"global": "clockify.me", "eu": "euc1.clockify.me", "us": "use2.clockify.me"}
+    hosts |= {"uk": "euw2.clockify.me", "au": "apse2.clockify.me"}
+    lives = {"301": "global", "302": "eu", "303": "us", "304": "uk", "305": "au", "3ff": "eu"}
+    assert answer.json["workspaces"] == [
+        {"id": f"{W}{id_}", "region": region, "url": f"https://{hosts[region]}/api/v1/workspaces/{W}{id_}"}
+        for id_, region in lives.items()
+    ]
+
+
+@pytest.mark.parametrize("target", ["/api/v1/workspaces/", "/api/workspaces", "/api/v1/workspaces?roles=OWNER"])
+def test_the_list_is_known_by_every_name_that_old_clients_have_for_it(demo: Demo, target: str) -> None:
+    assert len(demo.get(target).json["workspaces"]) == 6
+
+
+def test_the_literal_path_of_the_help_page_is_routed_like_any_other(demo: Demo) -> None:
+    answer = demo.get("/api/v1/get/workspaces")
+    assert (answer.status, answer.json["region"]) == (200, "global")
+    assert answer.json["path"] == "/api/v1/get/workspaces"
+    assert demo.get("/api/v1/get/workspaces", X_Api_Key="demo-key-eu").json["region"] == "eu"
+
+
+def test_a_new_workspace_is_made_at_home(demo: Demo) -> None:
+    answer = demo.ask("POST", "/api/v1/workspaces", X_Api_Key="demo-key-eu")
+    assert (answer.json["region"], "workspaces" in answer.json) == ("global", False)
+
+
 def test_head_is_answered_without_a_body(demo: Demo) -> None:
     answer = demo.ask("HEAD", f"/api/v1/workspaces/{W}302/projects")
     assert (answer.status, answer.body) == (200, b"")
@@ -194,7 +223,7 @@ def test_the_tour_pasted_into_a_shell_shows_what_it_says(own_demo: Demo) -> None
     script = "\n".join(own_demo.commands)
     shown = subprocess.run(["/bin/sh", "-c", script], check=True, capture_output=True, text=True, timeout=50).stdout
     seen = re.findall(r'HTTP/1\.1 (\d+) |{"region": "(\w+)"', shown)
-    expected = ["eu", "eu", "eu", "us", "307", "global", "400", "421", "us", "423", "us"]
+    expected = ["eu", "eu", "eu", "us", "307", "global", "400", "421", "us", "423", "eu", "423", "us"]
     assert ["".join(one) for one in seen] == expected
 
 
