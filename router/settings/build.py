@@ -5,37 +5,65 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from router.directory.hostlock import locks_of
 from router.directory.options import DirectoryOptions
+from router.directory.postgres.options import PostgresOptions
 from router.gateway.cors import Cors
 from router.gateway.options import GatewayOptions
+from router.gateway.tls import ServerIdentity
 from router.model.region import Endpoint, Origin, Region, RegionName, ServiceName, TlsFiles
 from router.routing.table import Policy, Prefix, Route, RoutingTable, Service
-from router.settings.grammar import strip_brackets
+from router.settings.control import build_control
+from router.settings.directories import DEFAULT_LOCKS
+from router.settings.grammar import SqliteUrl, strip_brackets
 from router.settings.resolve import resolve
-from router.settings.values import DirectorySettings, Settings
+from router.settings.telemetry import build_telemetry
+from router.settings.values import DirectorySettings, ServingSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from router.model.region import PublicUrl
+    from router.settings.directories import PostgresUrl
+    from router.settings.directory_table import DirectoryTable
     from router.settings.grammar import OriginUrl
     from router.settings.problems import ConfigProblem
-    from router.settings.schema import CorsTable, DirectoryTable, Document, GatewayTable, PolicyTable, TlsTable
+    from router.settings.schema import CorsTable, Document, GatewayTable, PolicyTable, TlsTable
 
 Value = TypeVar("Value")
 
 
 def build(document: Document, folder: Path, warnings: tuple[ConfigProblem, ...]) -> Settings:
     """The settings of `document`, in which nothing is missing; relative files are in `folder`."""
+    table = build_table(document, folder)
     return Settings(
         listen=document.gateway.listen,
         ops_listen=document.ops.listen,
-        gateway=replace(build_gateway(document.gateway), cors=build_cors(document.cors)),
+        serving=build_serving(document, folder),
+        files=_files(document, folder),
+        gateway=replace(
+            build_gateway(document.gateway),
+            cors=build_cors(document.cors),
+            log_sample=document.log.access_sample if document.log.access else None,
+            trace_sample=None if document.tracing.endpoint is None else document.tracing.sample,
+        ),
         directory=build_directory(document.directory, folder),
-        table=build_table(document, folder),
+        control=build_control(document, folder, table),
+        telemetry=build_telemetry(document),
+        table=table,
         warnings=warnings,
     )
+
+
+def build_serving(document: Document, folder: Path) -> ServingSettings:
+    """What the process does besides what its gateway does."""
+    gateway = document.gateway
+    tls = gateway.tls
+    identity = None
+    if tls.cert is not None:
+        identity = ServerIdentity(folder / tls.cert, None if tls.key is None else folder / tls.key)
+    return ServingSettings(tls.listen, identity, gateway.proxy_protocol, gateway.drain_delay, document.reload.interval)
 
 
 def build_gateway(table: GatewayTable) -> GatewayOptions:
@@ -68,7 +96,27 @@ def build_cors(table: CorsTable) -> Cors | None:
 def build_directory(table: DirectoryTable, folder: Path) -> DirectorySettings:
     """Options have the same names as the settings."""
     options = {field.name: getattr(table, field.name) for field in fields(DirectoryOptions)}
-    return DirectorySettings(folder / table.url.file, table.id, DirectoryOptions(**options))
+    if isinstance(table.url, SqliteUrl):
+        file = folder / table.url.file
+        return DirectorySettings(file, str(file), locks_of(file), table.id, DirectoryOptions(**options))
+    return DirectorySettings(
+        build_postgres(table, table.url),
+        table.url.name,
+        folder / (table.locks or DEFAULT_LOCKS),
+        table.id,
+        DirectoryOptions(**options),
+    )
+
+
+def build_postgres(table: DirectoryTable, url: PostgresUrl) -> PostgresOptions:
+    """Options that are no URLs have the same names as the settings."""
+    names = [field.name for field in fields(PostgresOptions) if not field.name.endswith("url")]
+    return PostgresOptions(
+        url=url.text,
+        replica_url=None if table.replica_url is None else table.replica_url.text,
+        listen_url=None if table.listen_url is None else table.listen_url.text,
+        **{name: getattr(table, name) for name in names},
+    )
 
 
 def build_table(document: Document, folder: Path) -> RoutingTable:
@@ -171,7 +219,18 @@ def _policy(table: PolicyTable) -> Policy:
         routes,
         frozenset(table.stale_statuses),
         table.hide_regions,
+        table.mode,
     )
+
+
+def _files(document: Document, folder: Path) -> tuple[Path, ...]:
+    """Every file that is named, the directory's own left out."""
+    tables = [table.tls for table in document.regions.values()]
+    tables += [override.tls for table in document.regions.values() for override in table.services.values()]
+    named = [file for tls in tables if tls is not None for file in (tls.ca, tls.cert, tls.key)]
+    named += [document.gateway.tls.cert, document.gateway.tls.key]
+    named += [document.control.tls.cert, document.control.tls.key]
+    return tuple(dict.fromkeys(folder / file for file in named if file is not None))
 
 
 def _present(value: Value | None) -> Value:

@@ -6,15 +6,27 @@ has to be mended. Nothing stops at the first problem.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from router.routing.table import Action, Disclose
+from router.model.flaw import did_you_mean, quote
+from router.routing.table import Action, Disclose, Mode
 from router.settings.certificates import certificate_faults
-from router.settings.problems import did_you_mean, quote, show_place
+from router.settings.control import check_control, check_control_files
+from router.settings.directories import check_directory
+from router.settings.grammar import SocketFile, is_loopback
+from router.settings.listeners import (
+    WILDCARDS,
+    check_gateway_tls,
+    check_listeners,
+    check_proxy_protocol,
+    listeners,
+    overlap,
+)
+from router.settings.problems import show_place
 from router.settings.resolve import resolve
+from router.settings.telemetry import check_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,12 +34,11 @@ if TYPE_CHECKING:
 
     from router.settings.grammar import Address, Match, OriginUrl
     from router.settings.problems import Findings, Place
-    from router.settings.schema import Document, RouteTable, TlsTable
+    from router.settings.schema import ControlTlsTable, Document, GatewayTlsTable, RouteTable, TlsTable
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _CONDITIONS: Final = frozenset({"service", "method", "path"})
 _OUTCOMES: Final = frozenset({"action", "region"})
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 def check(document: Document, folder: Path, findings: Findings) -> None:
@@ -83,6 +94,9 @@ def check_policy(document: Document, findings: Findings) -> None:
     """Home is a region; each route has conditions, one outcome, and names what exists."""
     policy = document.policy
     _check_region(("policy", "home"), policy.home, document, findings)
+    if policy.mode is Mode.OBSERVE:
+        text = "every request goes home, and no lock is held"
+        findings.warn(("policy", "mode"), text, 'read router_observed_total, and set it to "enforce" when it is right')
     for index, route in enumerate(policy.routes):
         place: Place = ("policy", "routes", index)
         _check_route(place, route, findings)
@@ -109,12 +123,14 @@ def check_regions(document: Document, findings: Findings) -> None:
 def check_origins(document: Document, findings: Findings) -> None:
     """No origin is the gateway itself; credentials do not travel in the clear unnoticed."""
     for place, origin in _origins(document):
-        listener = next((one for one in document.gateway.listen if _reaches(origin, one)), None)
+        listener = next(
+            (one for listen, one in listeners(document) if listen[0] == "gateway" and _reaches(origin, one)), None
+        )
         if listener is not None:
             findings.problem(
                 place, f"is this gateway's own listener {listener}", "name the region's backend: this is a loop"
             )
-        if origin.scheme == "http" and not _is_loopback(origin.host):
+        if origin.scheme == "http" and not is_loopback(origin.host):
             findings.warn(place, "credentials and data travel to it unencrypted", "use https outside one machine")
 
 
@@ -131,20 +147,6 @@ def check_tls(document: Document, findings: Findings) -> None:
             findings.problem((*place, "cert"), "there is a key without its certificate", "name the certificate's file")
         if place not in used:
             findings.problem(place, "no https origin uses it", "make the origin https, or remove the table")
-
-
-def check_listeners(document: Document, findings: Findings) -> None:
-    """No two listeners want the same port of the same address."""
-    seen: list[tuple[Place, Address]] = []
-    for table, listen in (("gateway", document.gateway.listen), ("ops", document.ops.listen)):
-        for index, address in enumerate(listen):
-            place: Place = (table, "listen", index)
-            for other_place, other in seen:
-                if address.port and address.port == other.port and _overlap(address.host, other.host):
-                    text = f"{address} is taken by {show_place(other_place)}"
-                    findings.problem(place, text, "give each listener its own port")
-                    break
-            seen.append((place, address))
 
 
 def check_trust(document: Document, findings: Findings) -> None:
@@ -185,15 +187,25 @@ CHECKS: Final[tuple[Callable[[Document, Findings], None], ...]] = (
     check_origins,
     check_tls,
     check_listeners,
+    check_gateway_tls,
+    check_proxy_protocol,
     check_trust,
+    check_directory,
     check_numbers,
+    check_control,
+    check_tracing,
 )
 
 
 def check_files(document: Document, folder: Path, findings: Findings) -> None:
     """Every file that is named can be read and used. The directory's own file may not exist yet."""
-    for place, tls in _tls_tables(document):
-        files = {name: folder / file for name, file in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)) if file}
+    check_control_files(document, folder, findings)
+    tables: list[tuple[Place, TlsTable | GatewayTlsTable | ControlTlsTable]] = [
+        (("gateway", "tls"), document.gateway.tls),
+        (("control", "tls"), document.control.tls),
+    ]
+    for place, tls in (*tables, *_tls_tables(document)):
+        files = {name: folder / file for name in ("ca", "cert", "key") if (file := getattr(tls, name, None))}
         readable = {}
         for name, file in files.items():
             if reason := _unreadable(file):
@@ -261,31 +273,16 @@ def _tls_tables(document: Document) -> Iterator[tuple[Place, TlsTable]]:
                 yield ("regions", name, "services", service, "tls"), override.tls
 
 
-def _reaches(origin: OriginUrl, listener: Address) -> bool:
-    if origin.port != listener.port:
+def _reaches(origin: OriginUrl, listener: Address | SocketFile) -> bool:
+    if isinstance(listener, SocketFile) or origin.port != listener.port:
         return False
     if origin.host == listener.host:
         return True
-    if not _is_loopback(origin.host):
+    if not is_loopback(origin.host):
         return False
-    if listener.host in _WILDCARDS:
-        return origin.host == "localhost" or _overlap(origin.host, listener.host)
-    return "localhost" in {origin.host, listener.host} and _is_loopback(listener.host)
-
-
-def _overlap(host: str, other: str) -> bool:
-    if host == other:
-        return True
-    if not {host, other} & _WILDCARDS:
-        return False
-    return (":" in host) == (":" in other)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    if listener.host in WILDCARDS:
+        return origin.host == "localhost" or overlap(origin.host, listener.host)
+    return "localhost" in {origin.host, listener.host} and is_loopback(listener.host)
 
 
 def _unreadable(file: Path) -> str | None:

@@ -7,11 +7,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from router.routing.table import Template
-from router.settings.schema import Document, Table
+from router.settings.schema import Document
 from router.settings.walk import Annotation, is_named, is_table, item_of, notation_of, settings_of, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from router.settings.notation import Table
 
 _HEAD = "| setting | value | default | meaning |\n|---|---|---|---|\n"
 _PLACEHOLDERS = {"services": "S", "regions": "R"}

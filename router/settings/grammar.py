@@ -11,9 +11,9 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
+from router.model.flaw import quote
 from router.model.region import DEFAULT_PORTS, PublicUrl
 from router.routing.table import Template, compile_template
-from router.settings.problems import quote
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -21,12 +21,17 @@ _HOST_PORT: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)", re.DOTALL)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~!$&'()+,=:@-]+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_COLLECTOR: Final = re.compile(r"https?://[!-\"$-.0-;=A-~]+/[!-\"$->@-~]*")
 _METHOD: Final = re.compile(r"[A-Z][A-Z0-9-]*")
 _RESERVED_FIELDS: Final = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"}
 )
 _MAX_HOST: Final = 253
 _MAX_TEXT: Final = 200
+_LONGEST_SOCKET: Final = 107
+_SOCKET_MODE: Final = re.compile(r"mode=0?([0-7]{3})")
+
+DEFAULT_SOCKET_MODE: Final = 0o660
 
 
 class GrammarError(ValueError):
@@ -56,6 +61,16 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class SocketFile(NamedTuple):
+    """A listener on a UNIX socket: its absolute path, and who may open it."""
+
+    path: str
+    mode: int
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
 
 
 class OriginUrl(NamedTuple):
@@ -163,14 +178,28 @@ def read_address(text: str) -> Address:
     return Address(strip_brackets(read_host(match[1])), _read_port(match[2], lowest=0))
 
 
+def read_listener(text: str) -> Address | SocketFile:
+    """`host:port`, or `unix:/path` with `?mode=660` behind it. Raises `GrammarError`."""
+    if not text.startswith("unix:"):
+        return read_address(text)
+    mend = 'write "unix:/run/region-router.sock", with "?mode=660" behind it for other rights than 660'
+    path, mark, query = text.removeprefix("unix:").partition("?")
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise GrammarError(f"{quote(text)} names no socket by an absolute path", mend)
+    if len(path.encode()) > _LONGEST_SOCKET:
+        raise GrammarError(f"a socket's path has at most {_LONGEST_SOCKET} bytes", "use a shorter path")
+    mode = _SOCKET_MODE.fullmatch(query) if mark else None
+    if mark and mode is None:
+        raise GrammarError(f"{quote(text)} does not say who may open it", mend)
+    return SocketFile(path, int(mode[1], 8) if mode else DEFAULT_SOCKET_MODE)
+
+
 def read_sqlite_url(text: str) -> SqliteUrl:
     """`sqlite:///relative.db` or `sqlite:////absolute.db`. Raises `GrammarError`."""
     mend = 'write "sqlite:///directory.db" (relative to this file) or "sqlite:////var/lib/region-router/directory.db"'
-    if text.startswith(("postgresql:", "postgresql+", "postgres:")):
-        raise GrammarError("this release keeps its directory in SQLite only, not yet in PostgreSQL", mend)
     path = text.removeprefix("sqlite:///")
     if path == text:
-        raise GrammarError("the URL of a directory starts with sqlite:///", mend)
+        raise GrammarError("the URL of a directory starts with sqlite:/// or postgresql://", mend)
     if not path.strip("/") or path.endswith("/"):
         raise GrammarError("the URL names no file", mend)
     if path == ":memory:":
@@ -206,6 +235,14 @@ def read_network(text: str) -> IPv4Network | IPv6Network:
     except ValueError as error:
         mend = 'write the network\'s own address and its length, as in "10.0.0.0/8", or one address'
         raise GrammarError(f"{quote(text)} is not a block of addresses", mend) from error
+
+
+def read_collector(text: str) -> str:
+    """The URL to which traces are sent. Raises `GrammarError`."""
+    if not _COLLECTOR.fullmatch(text):
+        mend = 'write scheme, host and path, as in "http://127.0.0.1:4318/v1/traces"'
+        raise GrammarError("this is not a URL that traces can be sent to", mend)
+    return text
 
 
 def read_web_origin(text: str) -> str:
@@ -257,6 +294,14 @@ def read_file_name(text: str) -> str:
             "the file's path is empty or not printable", "write a path relative to this file, or an absolute one"
         )
     return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def strip_brackets(host: str) -> str:

@@ -26,7 +26,7 @@ _LARGEST: Final = 1 << 20
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
     """The settings of the file at `path`. Raises `ConfigError`."""
-    return load_text(_read(path), environ, folder=path.absolute().parent, name=str(path))
+    return load_text(read(path), environ, folder=path.absolute().parent, name=str(path))
 
 
 def load_text(text: str, environ: Mapping[str, str], *, folder: Path, name: str = "configuration") -> Settings:
@@ -40,7 +40,8 @@ def load_text(text: str, environ: Mapping[str, str], *, folder: Path, name: str 
     return build(document, folder, findings.warnings)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of the file at `path`. Raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)

@@ -16,7 +16,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from router.settings.problems import Findings, Place, did_you_mean, show_place
+from router.model.flaw import did_you_mean
+from router.settings.problems import Findings, Place, show_place
 from router.settings.schema import Document
 from router.settings.walk import Annotation, is_named, is_table, item_of, settings_of, step, unwrap
 

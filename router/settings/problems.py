@@ -6,19 +6,16 @@ shape already (or at the list it stands in) is only an echo of it and is dropped
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from router.model.flaw import quote_odd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where in the document: `("policy", "routes", 0, "method")`."""
-
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +45,8 @@ def show_place(place: Place) -> str:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            shown += ("." if shown else "") + (part if _BARE_KEY.fullmatch(part) else quote(part))
+            shown += ("." if shown else "") + quote_odd(part)
     return shown
-
-
-def quote(text: str) -> str:
-    """`text` in quotes on one line of plain ASCII, cut where it is long."""
-    return json.dumps(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
-
-
-def did_you_mean(matches: Sequence[str], known: Sequence[str]) -> str:
-    """The mend for a name that is not known: the nearest ones, else all of them."""
-    if matches:
-        return f"did you mean {' or '.join(show_place((name,)) for name in matches)}?"
-    return f"known here: {', '.join(show_place((name,)) for name in known)}" if known else "nothing can be set here"
 
 
 @dataclass(slots=True)

@@ -5,95 +5,69 @@ required here, because what is missing is a matter of the whole document (`route
 other problems. Every setting has a description: the README's table is made of them.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from router.directory.options import DirectoryOptions
+from router.control.access import Scope
+from router.control.options import BACKUP_LOCK, PLANS
 from router.gateway.cors import EVERYBODY
 from router.gateway.options import GatewayOptions
-from router.gateway.trust import Network
-from router.model.region import PublicUrl
+from router.model.transfer import DEFAULT_DURATION
 from router.routing.fields import Underscores
 from router.routing.table import (
     DEFAULT_TEMPLATES,
     DEFAULT_WORKSPACE_ID,
     Action,
     Disclose,
-    Template,
+    Mode,
     Unknown,
 )
 from router.settings import grammar
-from router.settings.grammar import Address, GrammarError, Match, OriginUrl, SqliteUrl
+from router.settings.directory_table import DirectoryTable
+from router.settings.grammar import Address
 from router.settings.id_pattern import read_id_pattern
+from router.settings.notation import (
+    Bytes,
+    ControlName,
+    Count,
+    Delay,
+    ErrorStatus,
+    FieldName,
+    FileName,
+    Flag,
+    HeaderName,
+    HookUrl,
+    IdPattern,
+    IdTemplate,
+    Listener,
+    Listeners,
+    MatchText,
+    Method,
+    Moment,
+    Notation,
+    Origin,
+    Path,
+    PathTemplate,
+    Proxies,
+    Public,
+    Rate,
+    RegionKey,
+    Seconds,
+    ServerName,
+    ServiceKey,
+    Subdomains,
+    Table,
+    TcpListener,
+    Text,
+    TokenHash,
+    WebOrigin,
+)
+from router.settings.telemetry import LogTable, TracingTable
 
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class Notation:
-    """How a value is written, for the table of settings and for mends."""
-
-    text: str
-
-
-def _reads(read: Callable[[str], Value]) -> PlainValidator:
-    """A validator that reads text with a function of the grammar."""
-
-    def validate(value: object) -> Value:
-        if not isinstance(value, str):
-            raise PydanticCustomError("string_type", "must be text")
-        try:
-            return read(value)
-        except GrammarError as error:
-            raise PydanticCustomError("grammar", "{text}", {"text": error.text, "mend": error.mend}) from error
-
-    return PlainValidator(validate)
-
-
-Seconds = Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False), Notation("seconds")]
-Count = Annotated[int, Field(ge=1, le=10_000_000), Notation("number")]
-Bytes = Annotated[int, Field(ge=256, le=2**30), Notation("bytes")]
-Rate = Annotated[int, Field(ge=0, le=2**20), Notation("bytes/s")]
-Flag = Annotated[bool, Notation("`true` or `false`")]
-ErrorStatus = Annotated[int, Field(ge=400, le=599), Notation("status")]
-
-Listener = Annotated[Address, _reads(grammar.read_address), Notation("`host:port`")]
-Text = Annotated[str, _reads(grammar.read_text), Notation("text")]
-FileName = Annotated[str, _reads(grammar.read_file_name), Notation("file")]
-SqliteText = Annotated[SqliteUrl, _reads(grammar.read_sqlite_url), Notation("sqlite URL")]
-IdPattern = Annotated[re.Pattern[str], _reads(read_id_pattern), Notation("pattern")]
-IdTemplate = Annotated[Template, _reads(grammar.read_id_template), Notation("template")]
-PathTemplate = Annotated[Template, _reads(grammar.read_template), Notation("template")]
-Subdomains = Annotated[str, _reads(grammar.read_suffix), Notation("`*.suffix`")]
-HeaderName = Annotated[str, _reads(grammar.read_header_name), Notation("field name")]
-MatchText = Annotated[Match, _reads(grammar.read_match), Notation("`host[/prefix]`")]
-Path = Annotated[bytes, _reads(grammar.read_path), Notation("path")]
-Origin = Annotated[OriginUrl, _reads(grammar.read_origin), Notation("URL without path")]
-Public = Annotated[PublicUrl, _reads(grammar.read_public_url), Notation("URL without path")]
-ServerName = Annotated[str, _reads(grammar.read_server_name), Notation("host")]
-Proxies = Annotated[Network, _reads(grammar.read_network), Notation("CIDR block")]
-WebOrigin = Annotated[str, _reads(grammar.read_web_origin), Notation("origin")]
-FieldName = Annotated[str, _reads(grammar.read_field_name), Notation("field name")]
-Method = Annotated[str, _reads(grammar.read_method), Notation("method")]
-RegionKey = Annotated[str, Notation("region")]
-ServiceKey = Annotated[str, Notation("service")]
-
-Listeners = Annotated[tuple[Listener, ...], Field(strict=False, min_length=1)]
 _GATEWAY: Final = GatewayOptions()
 _CORS: Final = EVERYBODY
-_DIRECTORY: Final = DirectoryOptions()
 DEFAULT_API_KEY_HEADER: Final = "X-Api-Key"
-
-
-class Table(BaseModel):
-    """A TOML table: unknown keys are refused, types are exact."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class TimeoutsTable(Table):
@@ -162,6 +136,11 @@ class LimitsTable(Table):
         default=_GATEWAY.max_requests_per_connection,
         description="requests on one client connection; it is closed behind the answer to the last",
     )
+    max_connections: Count | None = Field(
+        default=_GATEWAY.max_connections,
+        description="client connections of one process; one more is reset at once. Not set: as many as its limit of "
+        "open files leaves room for",
+    )
     max_connections_per_client: Count = Field(
         default=_GATEWAY.max_connections_per_client,
         description="connections of one client address (IPv6: of its /64); one more is reset at once",
@@ -196,12 +175,33 @@ class UpstreamTable(Table):
     )
 
 
+class GatewayTlsTable(Table):
+    """`[gateway.tls]`: where clients connect by TLS. Renewed files are taken over while the gateway runs."""
+
+    listen: Annotated[tuple[TcpListener, ...], Field(strict=False)] = Field(
+        default=(), description="where clients connect by TLS (1.2 or 1.3)"
+    )
+    cert: FileName | None = Field(default=None, description="the gateway's certificate and its chain (PEM)")
+    key: FileName | None = Field(default=None, description="its key (PEM). Not set: it is in the same file")
+
+
 class GatewayTable(Table):
     """`[gateway]`: the data plane."""
 
     listen: Listeners = Field(
         default=(Address("127.0.0.1", 8080),),
-        description="where clients connect; IPv6 in brackets, port 0 lets the kernel choose",
+        description="where clients connect; IPv6 in brackets, port 0 lets the kernel choose. Behind a UNIX socket is a "
+        "proxy of this machine, which is trusted. May be empty beside `gateway.tls.listen`",
+    )
+    proxy_protocol: Flag = Field(
+        default=False,
+        description="each client connection begins with a PROXY header (version 1 or 2), which is taken from "
+        "`gateway.trusted_proxies` and UNIX sockets alone",
+    )
+    drain_delay: Delay = Field(
+        default=5.0,
+        description="after SIGTERM the gateway says that it is not ready and goes on for so long, until no balancer "
+        "sends it anything new; Ctrl-C skips it",
     )
     trusted_proxies: Annotated[tuple[Proxies, ...], Field(strict=False)] = Field(
         default=_GATEWAY.trusted_proxies,
@@ -216,6 +216,7 @@ class GatewayTable(Table):
         description="a field whose name would frame, route, authenticate or be one of ours if `_` were read as `-` "
         "(`Content_Length`, `X_Api_Key`): the request is refused (400), or the field is dropped",
     )
+    tls: GatewayTlsTable = GatewayTlsTable()
     timeouts: TimeoutsTable = TimeoutsTable()
     limits: LimitsTable = LimitsTable()
     upstream: UpstreamTable = UpstreamTable()
@@ -227,38 +228,63 @@ class OpsTable(Table):
     listen: Listeners = Field(default=(Address("127.0.0.1", 9090),), description="where metrics and health are served")
 
 
+class ControlTlsTable(Table):
+    """`[control.tls]`: what the control API's own listeners show."""
+
+    cert: FileName | None = Field(default=None, description="its certificate and the chain (PEM)")
+    key: FileName | None = Field(default=None, description="its key (PEM). Not set: it is in the same file")
+
+
+class TokenTable(Table):
+    """`[[control.tokens]]`: who may use the control API. Several may be valid at once, to replace one by another."""
+
+    name: ControlName | None = Field(default=None, description="required: who holds it, as the audit log says")
+    hash: TokenHash | None = Field(default=None, description="the SHA-256 of the token in hex")
+    file: FileName | None = Field(
+        default=None, description="or a file with the token itself, read again when it was replaced"
+    )
+    scopes: Annotated[tuple[Annotated[Scope, Field(strict=False)], ...], Field(strict=False)] = Field(
+        default=(), description="required: what it is for. Each includes `read`, `admin` all"
+    )
+    expires: Moment | None = Field(default=None, description="from then on it is not valid. Not set: never")
+
+
+class WebhookTable(Table):
+    """`[[control.webhooks]]`: who is told of events."""
+
+    name: ControlName | None = Field(default=None, description="required: who is told")
+    url: HookUrl | None = Field(default=None, description="required: where events are sent")
+    secret_file: FileName | None = Field(
+        default=None, description="required: a file with the `whsec_` key that signs, or several while it is replaced"
+    )
+
+
 class ControlTable(Table):
-    """`[control]`: reserved, nothing can be set yet."""
+    """`[control]`: the control plane. Without a token there is no control API."""
 
-
-class DirectoryTable(Table):
-    """`[directory]`: where placements live, and how they are cached."""
-
-    url: SqliteText = Field(
-        default=SqliteUrl("directory.db"),
-        description="`sqlite:///file` relative to this file, or `sqlite:////absolute/file`",
+    listen: Annotated[tuple[Listener, ...], Field(strict=False)] = Field(
+        default=(), description="where the control API is served. Not set: with the metrics, on loopback only"
     )
-    id: Text | None = Field(default=None, description="the directory's own id, if only that one may be used")
-    lease: Seconds = Field(
-        default=_DIRECTORY.lease, description="a gateway trusts its cache so long without a directory"
+    tls: ControlTlsTable = ControlTlsTable()
+    tokens: Annotated[tuple[TokenTable, ...], Field(strict=False)] = ()
+    open_to_loopback: Flag = Field(
+        default=False, description="requests from this machine itself need no token: for trying out"
     )
-    poll_interval: Seconds = Field(default=_DIRECTORY.poll_interval, description="between two looks at the change feed")
-    lookup_timeout: Seconds = Field(default=_DIRECTORY.lookup_timeout, description="one lookup; then 503")
-    renewal_timeout: Seconds = Field(default=_DIRECTORY.renewal_timeout, description="one renewal of the lease")
-    retry_max: Seconds = Field(
-        default=_DIRECTORY.retry_max, description="longest pause between attempts while the directory fails"
+    plans: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] = Field(
+        default=PLANS, description="plans that may move their workspaces"
     )
-    max_lookups: Count = Field(default=_DIRECTORY.max_lookups, description="lookups under way at the same time")
-    max_waiting: Count = Field(
-        default=_DIRECTORY.max_waiting, description="requests that may wait for lookups; then 503"
+    require_tenant_data: Flag | None = Field(
+        default=None,
+        description="a workspace moves only if its owner and plan are known; else their rules are judged where they "
+        "are. Not set: true where anybody may use the control API",
     )
-    feed_batch: Count = Field(default=_DIRECTORY.feed_batch, description="changes fetched at a time")
-    cache_size: Count = Field(default=_DIRECTORY.cache_size, description="placements kept in memory")
-    absent_size: Count = Field(default=_DIRECTORY.absent_size, description="ids known not to exist, kept in memory")
-    absent_ttl: Seconds = Field(default=_DIRECTORY.absent_ttl, description="an id is known not to exist for so long")
-    alias_size: Count = Field(
-        default=_DIRECTORY.alias_size, description="subdomains and API keys (hashed) kept in memory"
+    transfer_duration: Seconds = Field(
+        default=DEFAULT_DURATION, description="from the start of a transfer to its deadline, when it fails by itself"
     )
+    backup_lock: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False), Notation("seconds")] = Field(
+        default=BACKUP_LOCK, description="the source of a completed transfer keeps its locked copy so long"
+    )
+    webhooks: Annotated[tuple[WebhookTable, ...], Field(strict=False)] = ()
 
 
 class IdentifyTable(Table):
@@ -297,6 +323,11 @@ class PolicyTable(Table):
     """`[policy]`: what is decided where the directory leaves a choice."""
 
     home: RegionKey = Field(default="global", description="the region this gateway stands in front of")
+    mode: Annotated[Mode, Field(strict=False)] = Field(
+        default=Mode.ENFORCE,
+        description="`observe`: every request goes home, with its own Host, and what would have been done is counted "
+        "and logged. No lock is held, and no transfer gets past its lock meanwhile",
+    )
     unknown_workspace: Annotated[Unknown, Field(strict=False)] = Field(
         default=Unknown.HOME, description="a workspace that the directory does not know goes home, or is refused (404)"
     )
@@ -335,6 +366,16 @@ class CorsTable(Table):
     )
     expose_headers: Annotated[tuple[FieldName, ...], Field(strict=False)] = Field(
         default=_CORS.exposed, description="fields of an answer that pages may read"
+    )
+
+
+class ReloadTable(Table):
+    """`[reload]`: how a running process learns that its configuration has changed. SIGHUP always asks it to look."""
+
+    interval: Delay = Field(
+        default=1.0,
+        description="between two looks at this file and those that it names; 0: only SIGHUP. A configuration with a "
+        "problem is refused, and the one before goes on",
     )
 
 
@@ -379,8 +420,9 @@ class RegionTable(Table):
         default=None, description="required, unless every service has its own: where we connect"
     )
     public_url: Public | None = Field(default=None, description="required: where clients are redirected")
+    accepting: Flag = Field(default=True, description="whether transfers may bring workspaces here")
     tls: TlsTable | None = None
-    services: dict[str, OverrideTable] = {}
+    services: dict[str, OverrideTable] = Field(default_factory=dict)
 
 
 class Document(Table):
@@ -393,5 +435,8 @@ class Document(Table):
     identify: IdentifyTable = IdentifyTable()
     policy: PolicyTable = PolicyTable()
     cors: CorsTable = CorsTable()
-    services: dict[str, ServiceTable] = {}
-    regions: dict[str, RegionTable] = {}
+    reload: ReloadTable = ReloadTable()
+    log: LogTable = LogTable()
+    tracing: TracingTable = TracingTable()
+    services: dict[str, ServiceTable] = Field(default_factory=dict)
+    regions: dict[str, RegionTable] = Field(default_factory=dict)

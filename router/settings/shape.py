@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
-from router.settings.problems import Findings, Place, did_you_mean, show_place
+from router.model.flaw import did_you_mean
+from router.settings.problems import Findings, Place, show_place
 from router.settings.schema import Document
 from router.settings.walk import is_table, settings_of, step, unwrap
 

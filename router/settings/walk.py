@@ -6,7 +6,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeAlias, TypeGuard, Union, get_args, get_origin, get_type_hints
 
-from router.settings.schema import Notation, Table
+from router.settings.notation import Notation, Table
 
 Annotation: TypeAlias = Any  # whatever Python allows behind a colon: types, unions, Annotated[...]
 

@@ -37,6 +37,7 @@ from router.telemetry.catalogue import (
     FEED_LAG,
     IN_FLIGHT,
     LOOKUPS,
+    OBSERVED,
     REQUESTS,
     TURNED_AWAY,
 )
@@ -119,6 +120,7 @@ class Metrics:
         self._gauges = gauges
         self._in_flight = dict.fromkeys((*self._regions, _NO_REGION), 0)
         self._turned_away = 0
+        self._observed: dict[tuple[str, str, str], int] = {}
         self._lookups: dict[str, int] = dict.fromkeys(SOURCES, 0)
         self._faults = {(region, fault): 0 for region in self._in_flight for fault in COUNTED_FAULTS}
         self._durations = {(region, decision): _Durations() for region in self._in_flight for decision in DECISIONS}
@@ -126,6 +128,16 @@ class Metrics:
         self._expect()
         self.registry = CollectorRegistry()
         self.registry.register(self)
+
+    def adopt(self, regions: Iterable[str]) -> None:
+        """Count for these regions too. What was counted for others stays, as counters do."""
+        for region in regions:
+            if region not in self._in_flight:
+                self._regions = (*self._regions, region)
+                self._in_flight[region] = 0
+                self._faults |= {(region, fault): 0 for fault in COUNTED_FAULTS}
+                self._durations |= {(region, decision): _Durations() for decision in DECISIONS}
+        self._expect()
 
     def record(self, record: Record) -> None:
         """Count one request that has ended."""
@@ -146,6 +158,12 @@ class Metrics:
         """A connection was reset at once, because its client has as many as it may."""
         self._turned_away += 1
 
+    def observed(self, seen: tuple[str, str, str]) -> None:
+        """A request went home; `seen` is what would have been done: the region, the decision, the problem."""
+        region, decision, problem = seen
+        place = (region if region in self._in_flight else _NO_REGION, decision, problem)
+        self._observed[place] = self._observed.get(place, 0) + 1
+
     def entered(self, region: str) -> None:
         """One more request is in flight; `region` as its record will have it."""
         self._in_flight[region if region in self._in_flight else _NO_REGION] += 1
@@ -165,6 +183,10 @@ class Metrics:
         turned_away = CounterMetricFamily(TURNED_AWAY.name, TURNED_AWAY.meaning)
         turned_away.add_metric((), self._turned_away)
         yield turned_away
+        observed = CounterMetricFamily(OBSERVED.name, OBSERVED.meaning, labels=OBSERVED.labels)
+        for (region, decision, problem), number in self._observed.items():
+            observed.add_metric((region or NONE, decision, problem or NONE), number)
+        yield observed
         lookups = CounterMetricFamily(LOOKUPS.name, LOOKUPS.meaning, labels=LOOKUPS.labels)
         for source, number in self._lookups.items():
             lookups.add_metric((source,), number)

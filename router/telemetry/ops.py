@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from router.telemetry.metrics import Metrics
+    from prometheus_client import CollectorRegistry
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -46,14 +46,18 @@ class Health(Protocol):
         """Why this process should get no traffic now, one phrase a reason; empty when it should. Never awaits."""
 
 
-def ops_application(metrics: Metrics, health: Health) -> web.Application:
-    """The application behind the ops listener. Run it with `ops_runner`."""
+def ops_application(
+    registry: CollectorRegistry, health: Health, *, refresh: Callable[[], Awaitable[None]] | None = None
+) -> web.Application:
+    """The application behind the ops listener. Run it with `ops_runner`. `refresh` is awaited before each scrape."""
 
     async def scrape(request: web.Request) -> web.Response:
         # Only our own two texts reach the encoder's negotiation: it raises on odd versions and repeats them.
         accept = ",".join(request.headers.getall("Accept", ())).lower()
         encode, content_type = choose_encoder(_OPEN_METRICS if _OPEN_METRICS in accept else "text/plain")
-        return _answer(200, encode(metrics.registry), content_type)
+        if refresh is not None:
+            await refresh()
+        return _answer(200, encode(registry), content_type)
 
     async def live(_: web.Request) -> web.Response:
         return _json_answer(200, {"live": True})

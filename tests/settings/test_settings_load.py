@@ -38,7 +38,7 @@ def test_what_was_wrong_is_not_called_missing_as_well(base: str, problems_of: Pr
 
 def test_no_problem_repeats_a_credential(base: str, problems_of: ProblemsOf) -> None:
     text = base.replace("https://euc1.internal", "https://user:hush@euc1").replace(
-        "sqlite:///directory.db", "postgresql://user:hush@db/router"
+        "sqlite:///directory.db", "postgresql://user:hush/@db/router"
     )
     found = problems_of(text)
     assert len(found) == 2

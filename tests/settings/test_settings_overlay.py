@@ -70,7 +70,7 @@ def test_a_list_of_tables_is_toml_or_json(value: str, base: str, tmp_path: Path)
 def test_a_value_is_read_from_a_file_without_its_last_newline(content: str, base: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(content.encode())
     loaded = settings(base, tmp_path, {"REGION_ROUTER__DIRECTORY__URL_FILE": str(tmp_path / "secret")})
-    assert str(loaded.directory.file) == "/srv/d.db"
+    assert str(loaded.directory.place) == "/srv/d.db"
 
 
 def test_other_variables_are_left_alone(base: str, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_no_value_of_a_variable_is_repeated(base: str, problems_of: ProblemsOf) 
     found = problems_of(
         base,
         {
-            "REGION_ROUTER__DIRECTORY__URL": "postgresql://user:hush@db/router",
+            "REGION_ROUTER__DIRECTORY__URL": "postgresql://user:hush/@db/router",
             "REGION_ROUTER__REGIONS__EU__ORIGIN": "https://user:hush@euc1",
             "REGION_ROUTER__GATEWAY__TIMEOUTS__HEAD": "hush",
             "REGION_ROUTER__POLICY__HOME_FILE": "/hush",

@@ -29,17 +29,12 @@ CASES = {
         "[ops]\nzzz = 1",
         "ops.zzz: there is no such setting; mend: known here: listen",
     ),
-    "anything in control": (
-        "[ops]",
-        "[control]\nlisten = []\n[ops]",
-        "control.listen: there is no such setting; mend: nothing can be set here",
-    ),
     "text where a list belongs": (
         'listen = ["127.0.0.1:9090"]',
         'listen = "127.0.0.1:9090"',
         "ops.listen: must be a list",
     ),
-    "empty list of listeners": ('listen = ["127.0.0.1:9090"]', "listen = []", "ops.listen: must not be empty"),
+    "empty list of listeners": ('listen = ["127.0.0.1:9090"]', "listen = []", "ops.listen: there is no listener"),
     "number where text belongs": ('path = "/api"', "path = 3", "services.api.path: must be text"),
     "boolean where a number belongs": (
         "[ops]",
@@ -75,10 +70,25 @@ CASES = {
         '"0.0.0.0:8080"',
         "ops.listen[0]: 0.0.0.0:8080 is taken by gateway.listen[0]",
     ),
-    "PostgreSQL": (
+    "password with a slash": (
         "sqlite:///directory.db",
-        "postgresql://user:hush@db/router",
-        "directory.url: this release keeps its directory in SQLite only, not yet in PostgreSQL",
+        "postgresql://user:hush/@db/router",
+        "directory.url: this is not a URL of PostgreSQL",
+    ),
+    "PostgreSQL without a database": (
+        "sqlite:///directory.db",
+        "postgresql://user:hush@db",
+        "directory.url: the URL names no database",
+    ),
+    "parameter that libpq does not know": (
+        "sqlite:///directory.db",
+        "postgresql://user:hush@db/router?colour=blue",
+        "directory.url: libpq cannot read this URL",
+    ),
+    "replica of a file": (
+        "[identify]",
+        'replica_url = "postgresql://db/router"\n[identify]',
+        "directory.replica_url: a directory in SQLite has no such thing",
     ),
     "other database": (
         "sqlite:///directory.db",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.settings.load import load_text
 from router.settings.problems import ConfigError
-from router.settings.schema import Document, Table
+from router.settings.schema import Document
 from router.settings.walk import is_table, item_of, settings_of, unwrap
+
+if TYPE_CHECKING:
+    from router.settings.notation import Table
 
 FOLDER = Path(__file__).parent
 SHIPPED = (FOLDER.parents[1] / "deploy" / "clockify.toml").read_text()

@@ -130,7 +130,7 @@ def test_defaults_are_those_of_the_rooms(base: str, tmp_path: Path) -> None:
     loaded = load_text(base, {}, folder=tmp_path)
     assert loaded.gateway == type(loaded.gateway)()
     assert loaded.directory.options == type(loaded.directory.options)()
-    assert loaded.directory.file == tmp_path / "directory.db"
+    assert loaded.directory.place == tmp_path / "directory.db"
     assert loaded.table.policy.disclose_region is Disclose.SUCCESS
     assert loaded.table.policy.unknown_workspace is Unknown.HOME
     assert loaded.table.api_key_header == "x-api-key"
@@ -205,4 +205,4 @@ def test_a_relative_configuration_has_absolute_files(
 ) -> None:
     (tmp_path / "gateway.toml").write_text(base)
     monkeypatch.chdir(tmp_path)
-    assert load(Path("gateway.toml"), {}).directory.file == tmp_path / "directory.db"
+    assert load(Path("gateway.toml"), {}).directory.place == tmp_path / "directory.db"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 
 from router.directory.options import DirectoryOptions
+from router.directory.postgres.options import PostgresOptions
 from router.gateway.options import GatewayOptions
 from router.settings.describe import settings_table
-from router.settings.schema import DirectoryTable, GatewayTable, LimitsTable, Table, TimeoutsTable, UpstreamTable
+from router.settings.directory_table import DirectoryTable
+from router.settings.notation import Table
+from router.settings.schema import GatewayTable, LimitsTable, TimeoutsTable, UpstreamTable
 from router.settings.walk import is_table, item_of, settings_of, unwrap
 
 
@@ -52,9 +55,12 @@ def test_defaults_are_shown_as_they_are_written() -> None:
 def test_every_option_of_the_gateway_can_be_set() -> None:
     settable = {f"{name}_timeout" for name in TimeoutsTable.model_fields}
     settable |= set(LimitsTable.model_fields) | set(UpstreamTable.model_fields)
-    settable |= {"cors"} | set(GatewayTable.model_fields) - {"listen", "timeouts", "limits", "upstream"}
+    tables = {"tls", "timeouts", "limits", "upstream"}
+    of_the_process = {"listen", "proxy_protocol", "drain_delay"}
+    settable |= {"cors", "log_sample", "trace_sample"} | set(GatewayTable.model_fields) - tables - of_the_process
     assert settable == {field.name for field in fields(GatewayOptions)}
 
 
 def test_every_option_of_the_directory_can_be_set() -> None:
-    assert {field.name for field in fields(DirectoryOptions)} == set(DirectoryTable.model_fields) - {"url", "id"}
+    options = {field.name for kind in (DirectoryOptions, PostgresOptions) for field in fields(kind)}
+    assert options == set(DirectoryTable.model_fields) - {"id", "locks"}

@@ -17,8 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from router.model.fault import Fault, Side
 from router.model.record import Record
 from router.routing.values import Decision, Source
+from router.telemetry.access_log import AccessLog
 from router.telemetry.catalogue import CATALOGUE, metrics_table
+from router.telemetry.directory_metrics import DirectoryMetrics, DirectoryNumbers
+from router.telemetry.lifecycle import Lifecycle
+from router.telemetry.logs import Form
 from router.telemetry.metrics import BUCKETS, DECISIONS, METHODS, Metrics
+from router.telemetry.pool_metrics import PoolMetrics, PoolNumbers
+from router.telemetry.reports import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +36,19 @@ if TYPE_CHECKING:
 REGIONS = ("global", "eu", "us")
 LABELS_OF_A_REGION = {*REGIONS, "none"}
 CODES = {str(status) for status in (0, *range(100, 600))} | {"other"}
+NUMBERS = DirectoryNumbers(
+    lease_left=3600.0,
+    terms_ended={"lapsed": 1, "refused": 0},
+    renewal_failures=2,
+    lookup_failures={"timeout": 3},
+    generation=4,
+    quarantine=5.0,
+    gateways=6,
+    transfers={"locking": 7, "transferring": 8},
+    barrier_waiting=9,
+    unanswered=10,
+    unanswered_forgotten=11,
+)
 USUAL = Record("eu", "proxy", "GET", 200, 0.02, "hit", None)
 
 
@@ -40,7 +59,12 @@ class Gauges:
 
 
 def made(gauges: Gauges | None = None) -> Metrics:
-    return Metrics(REGIONS, gauges or Gauges())
+    metrics = Metrics(REGIONS, gauges or Gauges())
+    metrics.registry.register(PoolMetrics(lambda: {"eu": PoolNumbers({"busy": 12, "idle": 13}, 14)}))
+    metrics.registry.register(DirectoryMetrics(lambda: NUMBERS))
+    metrics.registry.register(Lifecycle("0123456789ab"))
+    metrics.registry.register(Reports(AccessLog(Form.HUMAN, shows_workspace=False), None))
+    return metrics
 
 
 def samples(metrics: Metrics) -> list[Sample]:
@@ -64,7 +88,9 @@ def open_metrics_of(metrics: Metrics) -> list[Metric]:
 
 def test_the_live_exposition_names_exactly_the_metrics_and_labels_of_the_table() -> None:
     live: dict[str, tuple[str, set[str]]] = {}
-    for family in open_metrics_of(made()):
+    metrics = made()
+    metrics.observed(("eu", "proxy", ""))
+    for family in open_metrics_of(metrics):
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         live[name] = (family.type, labels)
@@ -292,3 +318,21 @@ def test_counting_a_usual_request_calls_no_python_but_itself_and_makes_no_series
         sys.setprofile(outer)
     assert called == ["Metrics.record", "Metrics.entered", "Metrics.left"]
     assert len(samples(metrics)) == before
+
+
+def test_a_scrape_shows_how_the_directory_and_the_transfers_stand() -> None:
+    metrics = made()
+    shown = {
+        "router_lease_seconds_left": 3600.0,
+        "router_directory_renewal_failures_total": 2.0,
+        "router_directory_generation": 4.0,
+        "router_directory_quarantine_seconds": 5.0,
+        "router_directory_gateways": 6.0,
+        "router_barrier_waiting_gateways": 9.0,
+        "router_unanswered_requests": 10.0,
+        "router_unanswered_requests_forgotten_total": 11.0,
+    }
+    assert {name: value(metrics, name) for name in shown} == shown
+    assert value(metrics, "router_terms_ended_total", reason="lapsed") == 1.0
+    assert value(metrics, "router_directory_lookup_failures_total", reason="timeout") == 3.0
+    assert [value(metrics, "router_transfers", state=state) for state in ("locking", "transferring")] == [7.0, 8.0]

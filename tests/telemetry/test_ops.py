@@ -62,7 +62,7 @@ def process() -> Process:
 
 @pytest.fixture
 async def client(process: Process) -> AsyncIterator[aiohttp.ClientSession]:
-    async with listening(ops_application(process.metrics, process)) as client:
+    async with listening(ops_application(process.metrics.registry, process)) as client:
         yield client
 
 
@@ -154,7 +154,10 @@ async def test_no_answer_may_be_stored_or_says_what_serves_it(client: aiohttp.Cl
 async def test_a_failing_probe_is_500_in_json_and_the_cause_goes_to_the_log(
     process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening(ops_application(process.metrics, Broken())) as client, client.get("/readyz?token=secret") as a:
+    async with (
+        listening(ops_application(process.metrics.registry, Broken())) as client,
+        client.get("/readyz?token=secret") as a,
+    ):
         body = await a.text()
     assert (a.status, json.loads(body)) == (500, {"status": 500, "message": "Internal Server Error"})
     assert "sesame" in caplog.text
