@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.cli.commands import COMMANDS
+from router.control.api.catalogue import OPERATIONS
+from router.control.problems import ControlProblem
 from router.model.fault import Fault
 from router.model.problem import Problem
 from router.model.transfer import TRANSITIONS, Refusal, TransferEvent, TransferState
@@ -66,8 +68,26 @@ def commands_table() -> str:
     return "\n".join(["| command | what it does |", "|---|---|", *rows(COMMANDS, "")]) + "\n"
 
 
+def operations_table() -> str:
+    """One row an operation of the control API."""
+    lines = ["| operation | scope | what it does |", "|---|---|---|"]
+    lines += [f"| `{one.method} {one.path}` | `{one.scope}` | {one.summary} |" for one in OPERATIONS]
+    return "\n".join(lines) + "\n"
+
+
+def control_problems_table() -> str:
+    """One row a problem of the control API."""
+    lines = ["| type | status | code | when |", "|---|---|---|---|"]
+    lines += [
+        f"| `{one.spec.slug}` | {one.spec.status} | {one.spec.code} | {one.spec.message} |" for one in ControlProblem
+    ]
+    return "\n".join(lines) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "problems": problems_table,
+    "operations": operations_table,
+    "control-problems": control_problems_table,
     "faults": faults_table,
     "transitions": transitions_table,
     "commands": commands_table,

@@ -14,10 +14,10 @@ from router.model.region import RegionName
 from router.model.transfer import RunningTransfer, TransferId
 from router.routing.decide import decide
 from router.routing.identify import identify
-from router.routing.table import Unknown
+from router.routing.table import Route, Unknown, compile_template
 from router.routing.values import Located, Locked, Proxy, Refuse
 from tests.docs.readme_tables import README
-from tests.routing.tables import EU, GLOBAL, US, head, routing_table
+from tests.routing.tables import EU, GLOBAL, UK, US, head, routing_table
 
 if TYPE_CHECKING:
     from router.routing.values import Decision
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ID: Final = "64a687e29ae1f428e7ebe302"
 OTHER: Final = WorkspaceId("64a687e29ae1f428e7ebe303")
 PATH: Final = f"/api/v1/workspaces/{ID}/projects"
+TO_UK: Final = Route(path=compile_template("/shared-reports/*"), region=UK)
 TRANSFER: Final = RunningTransfer(TransferId("t"), EU, US, 0.0, 1.0)
 
 
@@ -76,6 +77,10 @@ ROWS: Final = (
     ),
     Row(WALK_ROW, ()),
     Row(
+        "| no workspace, and a fitting `policy.routes` entry names a region | – | that region |",
+        (("/api/v1/shared-reports/7", "use2.clockify.me", Located(key_region=EU), "uk"),),
+    ),
+    Row(
         "| no workspace, at another region's public host | – | that region |",
         (("/api/v1/user", "use2.clockify.me", Located(), "us"),),
     ),
@@ -101,7 +106,7 @@ def outcome(decision: Decision) -> str:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.text != WALK_ROW], ids=lambda row: row.text)
 def test_a_row_of_the_readme_is_what_is_decided(row: Row) -> None:
-    table = routing_table()
+    table = routing_table(routes=(TO_UK,))
     for target, host, located, expected in row.cases:
         request = head(target, host)
         identified = identify(request, table)
