@@ -11,8 +11,7 @@ request that `resolve` explains), and none is ever printed.
 - `configuration`, `serving`, `health`, `touring`: check-config, serve, healthcheck, demo.
 - `maintenance`: the directory as a whole.
 - `workspaces`, `importing` (with `rows`), `keys`, `transfers`, `watching`, `gateways`: what is in it. They have it done
-  at a `desk`: `here` on this machine's directory, `there` by a control API (`api_client`); `shown` names what comes
-  back.
+  at a `desk`: `here` on this machine's directory, `there` by a control API (`api_client`); `shown` is what they show.
 - `resolving`: a request walked through without a gateway; `explaining` says why each step went as it did.
 """
 

@@ -65,7 +65,9 @@ def show(config: Path, as_json: bool) -> None:
 
 async def _open(settings: Settings, *, restored: bool) -> DirectoryInfo:
     async with directory(settings) as store:
-        return await store.open_directory(restored=restored, lease=settings.directory.options.lease)
+        options = settings.directory.options
+        longest = options.lease * (1.0 + options.clock_drift) + options.lease_margin
+        return await store.open_directory(restored=restored, lease=longest)
 
 
 async def _show(settings: Settings) -> DirectoryInfo:

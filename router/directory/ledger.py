@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,6 +101,9 @@ class EndedTerm:
 
 class Ledger:
     """All requests in flight. `on_applied` is called when a stale request's leaving has made `applied` grow."""
+
+    applies: ClassVar[bool] = True
+    """Whether a request is held back for a lock, so that there is something to acknowledge."""
 
     def __init__(self, on_applied: Callable[[], None]) -> None:
         self._on_applied = on_applied
@@ -197,6 +200,8 @@ class Onlooker(Ledger):
     """The ledger of a gateway that only observes. It holds no request back, and so has never applied anything: a
     transfer waits for as long as it is registered.
     """
+
+    applies: ClassVar[bool] = False
 
     def applied(self, position: int) -> int:
         """Nothing."""

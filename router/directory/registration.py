@@ -270,7 +270,8 @@ class Registration:
     async def _register(self) -> _Term:
         """Make the row and start cold behind its commit. Raises `StoreError`, when no row of it is left."""
         incarnation = self._name()
-        newcomer = Newcomer(incarnation, self._identity.gateway, self._identity.host, self._options.lease)
+        who, applies = self._identity, self._ledger.applies
+        newcomer = Newcomer(incarnation, who.gateway, who.host, self._options.lease, applies)
         term = _Term(incarnation, self._locks.hold(incarnation))
         try:
             await self._ask(partial(self._store.register, newcomer))

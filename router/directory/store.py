@@ -66,12 +66,17 @@ class DirectoryInfo:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A registration to be made: a random incarnation, its gateway's name and host, and its lease in seconds."""
+    """A registration to be made: a random incarnation, its gateway's name and host, and its lease in seconds.
+
+    `applies`: it has applied whatever is there already, having nothing in flight; a gateway that holds no request back
+    has applied nothing, and begins at 0.
+    """
 
     incarnation: str
     gateway: str
     host: str
     lease: float
+    applies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class RegistrationStore(Protocol):
     """What a gateway's registration asks."""
 
     async def register(self, newcomer: Newcomer) -> None:
-        """Insert the row, with `applied` at the head. Raises `StoreError`."""
+        """Insert the row, with `applied` at the head, or at 0. Raises `StoreError`."""
 
     async def position(self) -> Position:
         """The head, read on the primary. Called *after* the registration's commit. Raises `StoreError`."""

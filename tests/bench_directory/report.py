@@ -54,3 +54,8 @@ def _lines(report: Report) -> Iterator[str]:
         f"A gateway process with {cached} placements cached takes {memory['rss_mb']:.0f} MB, "
         f"{memory['bytes_each']:.0f} bytes for each."
     )
+    machine = report["machine"]
+    yield (
+        f"Measured on {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['date']}; "
+        f"the load average before was {machine['load_average_before']}."
+    )

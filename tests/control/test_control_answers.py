@@ -34,6 +34,12 @@ async def test_a_problem_has_the_gateway_s_members(api: Client) -> None:
     assert (reply.json["code"], reply.json["instance"]) == (9607, "urn:request:my-id-1")
 
 
+async def test_of_an_unknown_member_no_more_than_a_short_name_is_told(api: Client) -> None:
+    reply = await api.send("PUT", f"/workspaces/{W1}", {"region": "eu", "s" * 10_000: 1})
+    assert (reply.status, reply.problem) == (422, "invalid-request")
+    assert reply.json["errors"][0]["place"] == "body." + "s" * 60
+
+
 async def test_a_path_that_leads_nowhere_is_404_in_the_same_shape(api: Client) -> None:
     assert (await api.send("GET", "/nothing")).problem == "no-such-resource"
     assert (await api.send("GET", "/control/elsewhere")).problem == "no-such-resource"

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import ClientSession, web
 
+from router.control.audit import Act
+from router.control.lifecycle import Lifecycle, Wish
 from router.directory.ports import SystemClock, TaskSpawner
-from router.directory.sqlite import migrate
+from router.directory.sqlite import SqliteStore, migrate
+from router.directory.sqlite.control import SqliteControlStore
+from router.directory.store import WorkspaceDraft
 from router.gateway.tls import client_context
-from router.model.region import TlsFiles
+from router.model.placement import WorkspaceId
+from router.model.region import RegionName, TlsFiles
 from router.runtime.control import control_plane
+from router.runtime.fixed import refusals
 from router.settings.load import load_text
 from router.telemetry.ops import ops_runner
 from tests.certificates import write_authority, write_identity
+from tests.control.receiver import SECRET, receiving
+from tests.directory.manual_clock import settle
 
 if TYPE_CHECKING:
     import ssl
@@ -33,6 +43,7 @@ path = "/api"
 origin = "http://127.0.0.1:9"
 public_url = "https://global.example.com"
 """
+REGIONS = '[regions.eu]\norigin = "http://127.0.0.1:9"\npublic_url = "https://eu.example.com"\n'
 WITH_TOKEN = '[[control.tokens]]\nname = "backend"\nfile = "token"\nscopes = ["read"]\n'
 
 
@@ -94,3 +105,25 @@ async def test_a_token_that_was_replaced_counts_at_once(folder: Path) -> None:
         (folder / "new").write_text("another-token-that-is-long-enough")
         (folder / "new").replace(folder / "token")
         assert (await status(ops), await status(ops, "another-token-that-is-long-enough")) == (401, 200)
+
+
+async def test_a_webhook_that_a_reload_adds_is_told_of_what_happens_from_then_on(folder: Path) -> None:
+    (folder / "secret").write_text(SECRET)
+    store = SqliteStore(folder / "directory.db", clock=SystemClock())
+    control = SqliteControlStore(folder / "directory.db")
+    spawner, ops = TaskSpawner(), web.Application()
+    before = load_text(BASE + REGIONS + WITH_TOKEN, {}, folder=folder)
+    async with receiving() as receiver, control_plane(before, ops, SystemClock(), spawner) as plane:
+        hook = f'[[control.webhooks]]\nname = "hook"\nurl = "{receiver.url}"\nsecret_file = "secret"\n'
+        after = load_text(BASE + REGIONS + WITH_TOKEN + hook, {}, folder=folder)
+        assert refusals(before, after) == ()
+        plane.prepare(after)()
+        await store.put_workspaces([WorkspaceDraft(WorkspaceId("f" * 24), RegionName("global"), None, "PRO", "owner")])
+        wish, act = Wish(WorkspaceId("f" * 24), RegionName("eu"), "owner"), Act("job", time.time())
+        await control.transact(lambda tx: Lifecycle(tx, act, after.control.options).start(wish))
+        async with asyncio.timeout(20):
+            while receiver.types != ["transfer.started"]:
+                await settle()
+    await spawner.close()
+    await control.close()
+    await store.close()

@@ -136,8 +136,9 @@ class MemoryStore:
         gate = await self._arrive("register")
         if newcomer.incarnation in self.rows:
             raise StoreError("an incarnation is never used twice")
+        applied = self.head if newcomer.applies else 0
         self.rows[newcomer.incarnation] = Registration(
-            newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, self.generation, self.head, 0.0, 0
+            newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, self.generation, applied, 0.0, 0
         )
         await self._leave(gate)
 

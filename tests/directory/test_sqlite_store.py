@@ -300,6 +300,18 @@ def test_the_directory_holds_ids_hashes_and_placements_and_no_tenant_data(file: 
         "unanswered_request": {
             "transfer", "incarnation", "request_id", "workspace", "region", "ended_at", "fault",
         },
+        "member": {"workspace", "member", "status"},
+        "account": {"member", "region"},
+        "transfer_progress": {"transfer", "percent", "note", "reported_at"},
+        "backup": {"transfer", "workspace", "region", "created_at", "locked_until", "expired_at"},
+        "event": {"number", "id", "type", "workspace", "occurred_at", "payload"},
+        "sqlite_sequence": {"name", "seq"},
+        "delivery": {
+            "destination", "event", "workspace", "state", "attempts", "due_at", "first_attempt_at", "ended_at",
+            "status", "trouble", "holder", "held_until",
+        },
+        "audit": {"number", "at", "who", "action", "subject", "before", "after"},
+        "stored_answer": {"who", "idempotency_key", "fingerprint", "status", "fields", "body", "stored_at"},
     }  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.directory.store import Position, WriteRefusedError
+from router.directory.store import Newcomer, Position, WriteRefusedError
 from router.model.placement import Kind, Placement
 from router.model.transfer import Refusal, RunningTransfer, Transfer, TransferEvent, TransferId, TransferState
 from tests.directory.feeds import (
     EU,
+    LEASE,
     UK,
     US,
     W1,
@@ -251,6 +252,12 @@ async def test_a_gateway_that_registered_after_the_lock_does_not_hold_it_up(stor
     transfer = await started(store)
     await register(store)
     assert await state_after_evaluation(store, transfer) is TransferState.TRANSFERRING
+
+
+async def test_a_gateway_that_holds_no_lock_holds_it_up_though_it_registered_later(store: MaintainedStore) -> None:
+    transfer = await started(store)
+    await store.register(Newcomer("onlooker", "gateway-1", "host-1", LEASE, applies=False))
+    assert await state_after_evaluation(store, transfer) is TransferState.LOCKING
 
 
 async def test_a_gateway_that_left_does_not_hold_it_up(store: MaintainedStore) -> None:

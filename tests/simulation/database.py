@@ -138,8 +138,9 @@ def register(state: State, newcomer: Newcomer, now: float) -> None:
     """See `RegistrationStore.register`."""
     if newcomer.incarnation in state.rows:
         raise StoreError("an incarnation is never used twice")
+    applied = state.head if newcomer.applies else 0
     row = Registration(
-        newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, state.generation, state.head, now, 0
+        newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, state.generation, applied, now, 0
     )
     state.rows = {**state.rows, newcomer.incarnation: row}
 

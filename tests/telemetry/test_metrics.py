@@ -19,6 +19,7 @@ from router.model.record import Record
 from router.routing.values import Decision, Source
 from router.telemetry.access_log import AccessLog
 from router.telemetry.catalogue import CATALOGUE, metrics_table
+from router.telemetry.control_metrics import ControlMetrics, ControlNumbers
 from router.telemetry.directory_metrics import DirectoryMetrics, DirectoryNumbers
 from router.telemetry.lifecycle import Lifecycle
 from router.telemetry.logs import Form
@@ -58,10 +59,14 @@ class Gauges:
     feed_lag: float = 0.0
 
 
+CONTROL_NUMBERS = ControlNumbers(1.5, {"locking": 2}, 61.0, {("hook", "dead"): 3}, {("hook", "delivered"): 4})
+
+
 def made(gauges: Gauges | None = None) -> Metrics:
     metrics = Metrics(REGIONS, gauges or Gauges())
     metrics.registry.register(PoolMetrics(lambda: {"eu": PoolNumbers({"busy": 12, "idle": 13}, 14)}))
     metrics.registry.register(DirectoryMetrics(lambda: NUMBERS))
+    metrics.registry.register(ControlMetrics(lambda: CONTROL_NUMBERS))
     metrics.registry.register(Lifecycle("0123456789ab"))
     metrics.registry.register(Reports(AccessLog(Form.HUMAN, shows_workspace=False), None))
     return metrics
@@ -95,6 +100,15 @@ def test_the_live_exposition_names_exactly_the_metrics_and_labels_of_the_table()
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         live[name] = (family.type, labels)
     assert live == {spec.name: (spec.kind, set(spec.labels)) for spec in CATALOGUE}
+
+
+def test_the_control_plane_is_shown_as_it_was_seen_last() -> None:
+    metrics = made()
+    assert value(metrics, "router_control_seen_seconds") == 1.5
+    assert value(metrics, "router_control_transfers", state="locking") == 2
+    assert value(metrics, "router_control_locking_seconds") == 61
+    assert value(metrics, "router_control_deliveries", destination="hook", state="dead") == 3
+    assert value(metrics, "router_control_delivery_attempts_total", destination="hook", outcome="delivered") == 4
 
 
 def test_the_table_has_one_row_a_metric() -> None:

@@ -38,6 +38,8 @@ _IN_MEMORY: Final = 1 << 23
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _SHOWN: Final = 20
 """Problems of one body or query that are told."""
+_LONGEST_NAME: Final = 60
+"""Characters of a member's name that are told: an unknown one is whatever was sent."""
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +133,7 @@ def _invalid(error: ValidationError, what: str) -> Declined:
     if any(problem["type"] == "json_invalid" for problem in problems):
         return decline(ControlProblem.MALFORMED, "The body is not valid JSON.")
     told: list[dict[str, Any]] = [
-        {"place": ".".join(str(part) for part in (what, *problem["loc"])), "detail": problem["msg"]}
+        {"place": ".".join(str(part)[:_LONGEST_NAME] for part in (what, *problem["loc"])), "detail": problem["msg"]}
         for problem in problems[:_SHOWN]
     ]
     detail = "; ".join(f"{one['place']}: {one['detail']}" for one in told)

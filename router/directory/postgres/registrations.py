@@ -32,12 +32,14 @@ async def register(transaction: Transaction, newcomer: Newcomer, *, now: float) 
     await transaction.rows(_ALONE_WITH, {"incarnation": newcomer.incarnation})
     await transaction.run(
         "INSERT INTO registration (incarnation, gateway, host, lease, generation, applied, renewed_at, renewals) "
-        "SELECT %(incarnation)s, %(gateway)s, %(host)s, %(lease)s, generation, head, %(now)s, 0 FROM feed",
+        "SELECT %(incarnation)s, %(gateway)s, %(host)s, %(lease)s, generation, "
+        "CASE WHEN %(applies)s THEN head ELSE 0 END, %(now)s, 0 FROM feed",
         {
             "incarnation": newcomer.incarnation,
             "gateway": newcomer.gateway,
             "host": newcomer.host,
             "lease": newcomer.lease,
+            "applies": newcomer.applies,
             "now": now,
         },
     )

@@ -21,8 +21,8 @@ def register(connection: sqlite3.Connection, newcomer: Newcomer, *, now: float) 
     """Insert the row at the head: its gateway has nothing in flight that was decided on anything older."""
     connection.execute(
         "INSERT INTO registration (incarnation, gateway, host, lease, generation, applied, renewed_at, renewals) "
-        "SELECT ?, ?, ?, ?, generation, head, ?, 0 FROM feed",
-        (newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, now),
+        "SELECT ?, ?, ?, ?, generation, iif(?, head, 0), ?, 0 FROM feed",
+        (newcomer.incarnation, newcomer.gateway, newcomer.host, newcomer.lease, newcomer.applies, now),
     )
 
 

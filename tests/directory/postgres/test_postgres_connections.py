@@ -91,6 +91,13 @@ async def test_nothing_is_left_behind_in_a_session_that_a_pooler_would_hand_on(d
             assert await cursor.fetchone() == (0,)
 
 
+async def test_the_server_compiles_no_statement(database: PostgresSite) -> None:
+    # A renewal would look worth it, by mistake, and cost tens of milliseconds each time.
+    store = database.connect()
+    assert await store.read(lambda transaction: transaction.row("SHOW jit")) == ("off",)
+    assert await store.write(lambda feed: feed.transaction.row("SHOW jit")) == ("off",)
+
+
 # How long
 
 
