@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from router.model.fault import Fault, Side
 from router.model.record import Record
 from router.routing.values import Decision, Source
+from router.telemetry import metrics as metrics_module
 from router.telemetry.access_log import AccessLog
 from router.telemetry.catalogue import CATALOGUE, metrics_table
 from router.telemetry.control_metrics import ControlMetrics, ControlNumbers
@@ -330,7 +331,9 @@ def test_counting_a_usual_request_calls_no_python_but_itself_and_makes_no_series
         metrics.left("eu")
     finally:
         sys.setprofile(outer)
-    assert called == ["Metrics.record", "Metrics.entered", "Metrics.left"]
+    # Native code is no Python at all.
+    native = metrics_module.__file__.endswith(".so")
+    assert called == ([] if native else ["Metrics.record", "Metrics.entered", "Metrics.left"])
     assert len(samples(metrics)) == before
 
 
