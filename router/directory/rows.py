@@ -24,6 +24,15 @@ TRANSFER_FIELDS: Final = (
 )
 """In the order of the fields of `Transfer`."""
 
+RUNNING: Final = "state IN ('locking', 'transferring')"
+"""Of a transfer: it locks its workspace."""
+
+LOSSES_KEPT: Final = 24 * 3600.0
+"""Seconds that a loss is kept for transfers to come. No region executes a request that long."""
+
+KEPT_CHANGES: Final = 100_000
+"""How many of the newest changes the feed keeps, unless its store is told otherwise."""
+
 
 class Payload(NamedTuple):
     """A fact as it stands in a row of the feed: neither region nor workspace is an absence."""

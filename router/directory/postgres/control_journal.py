@@ -7,19 +7,17 @@ again holds up those behind it, until it is delivered or dead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from router.directory.control_rows import EVENT_FIELDS, EVENT_OF_DELIVERY, EVENTS, event_of
 from router.model.journal import AuditEntry, Claim, Delivery, DeliveryState, Event, EventType, StoredAnswer
-from router.model.placement import WorkspaceId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from router.directory.postgres.control_bridge import Bridge
+    from router.model.placement import WorkspaceId
 
-_EVENT_FIELDS: Final = "number, id, type, workspace, occurred_at, payload"
-_EVENTS: Final = f"SELECT {_EVENT_FIELDS} FROM event"  # noqa: S608 - constants only
-_EVENT_OF_DELIVERY: Final = "e.number, e.id, e.type, e.workspace, e.occurred_at, e.payload"
 _DUE: Final = (
     "d.destination = ANY(%(destinations)s::text[]) AND d.state = 'pending' AND d.due_at <= %(now)s "
     "AND d.held_until <= %(now)s AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.destination = d.destination "
@@ -46,22 +44,22 @@ class PostgresJournalRows:
         """See the protocol."""
         (row,) = self._bridge.rows(
             "INSERT INTO event (id, type, workspace, occurred_at, payload) "  # noqa: S608 - constants only
-            f"VALUES (%(id)s, %(type)s, %(workspace)s, %(at)s, %(payload)s) RETURNING {_EVENT_FIELDS}",
+            f"VALUES (%(id)s, %(type)s, %(workspace)s, %(at)s, %(payload)s) RETURNING {EVENT_FIELDS}",
             id=event,
             type=kind.value,
             workspace=workspace,
             at=at,
             payload=payload,
         )
-        appended = _event(row)
+        appended = event_of(row)
         for destination in destinations:
             self._put_delivery(appended, destination, now=at)
         return appended
 
     def event(self, event: str) -> Event | None:
         """See the protocol."""
-        row = self._bridge.row(f"{_EVENTS} WHERE id = %(id)s", id=event)
-        return None if row is None else _event(row)
+        row = self._bridge.row(f"{EVENTS} WHERE id = %(id)s", id=event)
+        return None if row is None else event_of(row)
 
     def events(
         self,
@@ -74,7 +72,7 @@ class PostgresJournalRows:
     ) -> tuple[Event, ...]:
         """See the protocol."""
         rows = self._bridge.rows(
-            f"{_EVENTS} WHERE number > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "  # noqa: S608 - constants only
+            f"{EVENTS} WHERE number > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "  # noqa: S608 - constants only
             "AND (%(kind)s::text IS NULL OR type = %(kind)s) AND (NOT %(undelivered)s OR EXISTS "
             "(SELECT 1 FROM delivery d WHERE d.event = event.number AND d.state <> 'delivered')) "
             "ORDER BY number LIMIT %(limit)s",
@@ -84,7 +82,7 @@ class PostgresJournalRows:
             undelivered=undelivered,
             limit=limit,
         )
-        return tuple(_event(row) for row in rows)
+        return tuple(event_of(row) for row in rows)
 
     def deliveries(self, events: Collection[int]) -> tuple[Delivery, ...]:
         """See the protocol."""
@@ -111,14 +109,14 @@ class PostgresJournalRows:
     ) -> tuple[Claim, ...]:
         """See the protocol."""
         due = self._bridge.rows(
-            f"SELECT d.destination, d.attempts, d.first_attempt_at, {_EVENT_OF_DELIVERY} FROM delivery d "  # noqa: S608 - constants only
+            f"SELECT d.destination, d.attempts, d.first_attempt_at, {EVENT_OF_DELIVERY} FROM delivery d "  # noqa: S608 - constants only
             f"JOIN event e ON e.number = d.event WHERE {_DUE} ORDER BY d.due_at, d.event LIMIT %(limit)s",
             destinations=list(destinations),
             now=now,
             limit=limit,
         )
         claims = tuple(
-            Claim(_event(tuple(event)), destination, attempts, first_attempt_at, holder)
+            Claim(event_of(tuple(event)), destination, attempts, first_attempt_at, holder)
             for destination, attempts, first_attempt_at, *event in due
         )
         for claim in claims:
@@ -154,8 +152,8 @@ class PostgresJournalRows:
 
     def revive(self, event: int, destination: str, *, now: float) -> bool:
         """See the protocol."""
-        row = self._bridge.row(f"{_EVENTS} WHERE number = %(number)s", number=event)
-        return row is not None and self._put_delivery(_event(row), destination, now=now)
+        row = self._bridge.row(f"{EVENTS} WHERE number = %(number)s", number=event)
+        return row is not None and self._put_delivery(event_of(row), destination, now=now)
 
     def strand(self, destinations: Collection[str], *, due_before: float, now: float, trouble: str) -> int:
         """See the protocol."""
@@ -248,8 +246,3 @@ class PostgresJournalRows:
             now=now,
         )
         return put > 0
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    number, id_, kind, workspace, occurred_at, payload = row
-    return Event(number, id_, EventType(kind), WorkspaceId(workspace), occurred_at, payload)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.directory.control_rows import KEYS, key_of
 from router.directory.postgres import keys, workspaces
 from router.directory.postgres.feed import info_of
 from router.directory.rows import Payload, record_of
-from router.directory.store import KeyDraft
 from router.model.placement import Kind, WorkspaceId
 from router.model.region import RegionName
 from router.model.tenant import Account, Member, MemberId, MemberStatus
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from router.directory.postgres.control_bridge import Bridge
-    from router.directory.store import WorkspaceDraft, WorkspaceRecord
+    from router.directory.store import KeyDraft, WorkspaceDraft, WorkspaceRecord
     from router.model.transfer import TransferId
 
 _FITS: Final = (
@@ -24,9 +24,6 @@ _FITS: Final = (
     "AND (%(owner)s::text IS NULL OR w.owner = %(owner)s) "
     "AND (%(locked)s::boolean IS NULL OR (w.transfer IS NOT NULL) = %(locked)s) "
     "AND (%(member)s::text IS NULL OR w.id IN (SELECT workspace FROM member WHERE member = %(member)s))"
-)
-_KEYS: Final = (
-    "SELECT digest, workspace, region, superseded_by FROM api_key WHERE (workspace IS NOT NULL OR region IS NOT NULL)"
 )
 
 
@@ -208,21 +205,21 @@ class PostgresTenantRows:
 
     def key(self, digest: str) -> KeyDraft | None:
         """See the protocol."""
-        row = self._bridge.row(f"{_KEYS} AND digest = %(digest)s", digest=digest)
-        return None if row is None else _key(row)
+        row = self._bridge.row(f"{KEYS} AND digest = %(digest)s", digest=digest)
+        return None if row is None else key_of(row)
 
     def keys(
         self, *, workspace: WorkspaceId | None = None, after: str | None = None, limit: int
     ) -> tuple[KeyDraft, ...]:
         """See the protocol."""
         rows = self._bridge.rows(
-            f"{_KEYS} AND digest > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "
+            f"{KEYS} AND digest > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "
             "ORDER BY digest LIMIT %(limit)s",
             after=after or "",
             workspace=workspace,
             limit=limit,
         )
-        return tuple(_key(row) for row in rows)
+        return tuple(key_of(row) for row in rows)
 
     def put_key(self, draft: KeyDraft) -> bool:
         """See the protocol."""
@@ -248,13 +245,3 @@ class PostgresTenantRows:
     def _value(self, query: str, **parameters: Any) -> Any:
         row = self._bridge.row(query, **parameters)
         return None if row is None else row[0]
-
-
-def _key(row: tuple[Any, ...]) -> KeyDraft:
-    digest, workspace, region, superseded_by = row
-    return KeyDraft(
-        digest,
-        None if workspace is None else WorkspaceId(workspace),
-        None if region is None else RegionName(region),
-        superseded_by,
-    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from router.directory.control_rows import BACKUP_FIELDS, BACKUPS, backup_of
 from router.directory.postgres import losses, registrations, transfers
 from router.directory.postgres.feed import info_of
 from router.directory.rows import transfer_of
 from router.model.journal import Progress
-from router.model.placement import WorkspaceId
-from router.model.region import RegionName
 from router.model.tenant import Backup, BackupState
 from router.model.transfer import TransferId, TransferState
 
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
     from router.directory.postgres.control_bridge import Bridge
     from router.model.barrier import BarrierView
     from router.model.losses import Ending, Losses
+    from router.model.placement import WorkspaceId
+    from router.model.region import RegionName
     from router.model.transfer import Refusal, Transfer, TransferEvent
-
-_BACKUP_FIELDS: Final = "transfer, workspace, region, created_at, locked_until, expired_at"
-_BACKUPS: Final = f"SELECT {_BACKUP_FIELDS} FROM backup"  # noqa: S608 - constants only
 
 
 class PostgresTransferRows:
@@ -102,7 +100,7 @@ class PostgresTransferRows:
     def put_backup(self, backup: Backup) -> None:
         """See the protocol."""
         self._bridge.run(
-            f"INSERT INTO backup ({_BACKUP_FIELDS}) VALUES (%(transfer)s, %(workspace)s, %(region)s, "  # noqa: S608 - constants only
+            f"INSERT INTO backup ({BACKUP_FIELDS}) VALUES (%(transfer)s, %(workspace)s, %(region)s, "  # noqa: S608 - constants only
             "%(created_at)s, %(locked_until)s, %(expired_at)s)",
             transfer=backup.transfer,
             workspace=backup.workspace,
@@ -123,7 +121,7 @@ class PostgresTransferRows:
     ) -> tuple[Backup, ...]:
         """See the protocol."""
         rows = self._bridge.rows(
-            f"{_BACKUPS} WHERE transfer > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "
+            f"{BACKUPS} WHERE transfer > %(after)s AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s) "
             "AND (%(region)s::text IS NULL OR region = %(region)s) "
             "AND (%(locked)s::boolean IS NULL OR (expired_at IS NULL) = %(locked)s) "
             "ORDER BY transfer LIMIT %(limit)s",
@@ -133,18 +131,18 @@ class PostgresTransferRows:
             locked=None if state is None else state is BackupState.LOCKED,
             limit=limit,
         )
-        return tuple(_backup(row) for row in rows)
+        return tuple(backup_of(row) for row in rows)
 
     def expire_backups(self, now: float, *, limit: int) -> tuple[Backup, ...]:
         """See the protocol."""
         rows = self._bridge.rows(
             "UPDATE backup SET expired_at = %(now)s WHERE transfer IN (SELECT transfer FROM backup "  # noqa: S608 - constants only
             "WHERE expired_at IS NULL AND locked_until <= %(now)s ORDER BY locked_until LIMIT %(limit)s) "
-            f"RETURNING {_BACKUP_FIELDS}",
+            f"RETURNING {BACKUP_FIELDS}",
             now=now,
             limit=limit,
         )
-        return tuple(sorted((_backup(row) for row in rows), key=lambda backup: backup.locked_until))
+        return tuple(sorted((backup_of(row) for row in rows), key=lambda backup: backup.locked_until))
 
     def next_hour(self) -> float | None:
         """See the protocol."""
@@ -176,8 +174,3 @@ class PostgresTransferRows:
         """See the protocol."""
         row = self._bridge.row("SELECT min(started_at) FROM transfer WHERE state = 'locking'")
         return None if row is None else row[0]
-
-
-def _backup(row: tuple[Any, ...]) -> Backup:
-    transfer, workspace, region, *times = row
-    return Backup(TransferId(transfer), WorkspaceId(workspace), RegionName(region), *times)

@@ -8,8 +8,9 @@ or becomes `transferring` in the middle of it, neither seeing it nor being seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from router.directory.rows import LOSSES_KEPT, RUNNING
 from router.model.losses import Ending, Losses, LostGateway, UnansweredRequest
 from router.model.placement import WorkspaceId
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
     from router.directory.postgres.session import Transaction
     from router.model.transfer import TransferId
-
-KEPT: Final = 24 * 3600.0
-"""Seconds that a loss is kept for transfers to come. No region executes a request that long."""
-
-_RUNNING: Final = "state IN ('locking', 'transferring')"
 
 
 async def forget(
@@ -42,14 +38,16 @@ async def forget(
     gateway, host = row
     await transaction.run(
         "WITH running AS (SELECT id FROM transfer "  # noqa: S608 - constants only
-        f"WHERE {_RUNNING}) "
+        f"WHERE {RUNNING}) "
         "INSERT INTO lost_gateway (transfer, incarnation, gateway, host, ending, at) "
         "SELECT id, %(incarnation)s, %(gateway)s, %(host)s, %(ending)s, %(now)s FROM "
         "(SELECT id FROM running UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM running)) listed "
         "ON CONFLICT DO NOTHING",
         {"incarnation": incarnation, "gateway": gateway, "host": host, "ending": ending.value, "now": now},
     )
-    await transaction.run("DELETE FROM lost_gateway WHERE transfer IS NULL AND at < %(since)s", {"since": now - KEPT})
+    await transaction.run(
+        "DELETE FROM lost_gateway WHERE transfer IS NULL AND at < %(since)s", {"since": now - LOSSES_KEPT}
+    )
     return True
 
 
@@ -62,7 +60,7 @@ async def keep_unanswered(transaction: Transaction, requests: Sequence[Unanswere
         "SELECT t.id, r.* FROM unnest(%(incarnation)s::text[], %(request_id)s::text[], %(workspace)s::text[], "
         "%(region)s::text[], %(ended_at)s::double precision[], %(fault)s::text[]) "
         "AS r (incarnation, request_id, workspace, region, ended_at, fault) "
-        f"LEFT JOIN transfer t ON t.workspace = r.workspace AND t.{_RUNNING} ON CONFLICT DO NOTHING",
+        f"LEFT JOIN transfer t ON t.workspace = r.workspace AND t.{RUNNING} ON CONFLICT DO NOTHING",
         {
             "incarnation": [one.incarnation for one in requests],
             "request_id": [one.request_id for one in requests],
@@ -73,7 +71,7 @@ async def keep_unanswered(transaction: Transaction, requests: Sequence[Unanswere
         },
     )
     await transaction.run(
-        "DELETE FROM unanswered_request WHERE transfer IS NULL AND ended_at < %(since)s", {"since": now - KEPT}
+        "DELETE FROM unanswered_request WHERE transfer IS NULL AND ended_at < %(since)s", {"since": now - LOSSES_KEPT}
     )
 
 

@@ -21,6 +21,7 @@ from router.directory.postgres.listener import Listener
 from router.directory.postgres.pool import Pool
 from router.directory.postgres.session import Session, Terms
 from router.directory.postgres.source import PREFER_STANDBY, READ_WRITE, read_source
+from router.directory.rows import KEPT_CHANGES
 from router.directory.store import StoreError
 from router.model.barrier import holds
 from router.model.transfer import TransferEvent, TransferState
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KEPT_CHANGES: Final = 100_000
 DEFAULT_LEASE: Final = 3600.0
 """Seconds."""
 

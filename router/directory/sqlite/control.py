@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from router.directory.rows import KEPT_CHANGES
 from router.directory.sqlite.control_journal import SqliteJournalRows
 from router.directory.sqlite.control_tenants import SqliteTenantRows
 from router.directory.sqlite.control_transfers import SqliteTransferRows
@@ -16,7 +17,6 @@ from router.directory.sqlite.feed import Feed
 from router.directory.sqlite.file import DatabaseFile
 from router.directory.sqlite.lane import READ, WRITE, Lane
 from router.directory.sqlite.maintenance import BUSY_TIMEOUT
-from router.directory.sqlite.store import KEPT_CHANGES
 
 if TYPE_CHECKING:
     import sqlite3

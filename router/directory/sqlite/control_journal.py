@@ -7,19 +7,17 @@ again holds up those behind it, until it is delivered or dead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from router.directory.control_rows import EVENT_FIELDS, EVENT_OF_DELIVERY, EVENTS, event_of
 from router.model.journal import AuditEntry, Claim, Delivery, DeliveryState, Event, EventType, StoredAnswer
-from router.model.placement import WorkspaceId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from router.directory.sqlite.feed import Feed
+    from router.model.placement import WorkspaceId
 
-_EVENT_FIELDS: Final = "number, id, type, workspace, occurred_at, payload"
-_EVENTS: Final = f"SELECT {_EVENT_FIELDS} FROM event"  # noqa: S608 - constants only
-_EVENT_OF_DELIVERY: Final = "e.number, e.id, e.type, e.workspace, e.occurred_at, e.payload"
 _DUE: Final = (
     "d.state = 'pending' AND d.due_at <= ? AND d.held_until <= ? AND NOT EXISTS "
     "(SELECT 1 FROM delivery o WHERE o.destination = d.destination AND o.workspace = d.workspace "
@@ -46,18 +44,18 @@ class SqliteJournalRows:
         """See the protocol."""
         row = self._connection.execute(
             "INSERT INTO event (id, type, workspace, occurred_at, payload) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - constants only
-            f"RETURNING {_EVENT_FIELDS}",
+            f"RETURNING {EVENT_FIELDS}",
             (event, kind, workspace, at, payload),
         ).fetchone()
-        appended = _event(row)
+        appended = event_of(row)
         for destination in destinations:
             self._put_delivery(appended, destination, now=at)
         return appended
 
     def event(self, event: str) -> Event | None:
         """See the protocol."""
-        row = self._connection.execute(f"{_EVENTS} WHERE id = ?", (event,)).fetchone()
-        return None if row is None else _event(row)
+        row = self._connection.execute(f"{EVENTS} WHERE id = ?", (event,)).fetchone()
+        return None if row is None else event_of(row)
 
     def events(
         self,
@@ -70,13 +68,13 @@ class SqliteJournalRows:
     ) -> tuple[Event, ...]:
         """See the protocol."""
         rows = self._connection.execute(
-            f"{_EVENTS} WHERE number > :after AND (:workspace IS NULL OR workspace = :workspace) "  # noqa: S608 - constants only
+            f"{EVENTS} WHERE number > :after AND (:workspace IS NULL OR workspace = :workspace) "  # noqa: S608 - constants only
             "AND (:kind IS NULL OR type = :kind) AND (NOT :undelivered OR EXISTS "
             "(SELECT 1 FROM delivery d WHERE d.event = event.number AND d.state <> 'delivered')) "
             "ORDER BY number LIMIT :limit",
             {"after": after, "workspace": workspace, "kind": kind, "undelivered": undelivered, "limit": limit},
         )
-        return tuple(_event(row) for row in rows)
+        return tuple(event_of(row) for row in rows)
 
     def deliveries(self, events: Collection[int]) -> tuple[Delivery, ...]:
         """See the protocol."""
@@ -102,13 +100,13 @@ class SqliteJournalRows:
     ) -> tuple[Claim, ...]:
         """See the protocol."""
         due = self._connection.execute(
-            f"SELECT d.destination, d.attempts, d.first_attempt_at, {_EVENT_OF_DELIVERY} FROM delivery d "  # noqa: S608 - marks only
+            f"SELECT d.destination, d.attempts, d.first_attempt_at, {EVENT_OF_DELIVERY} FROM delivery d "  # noqa: S608 - marks only
             f"JOIN event e ON e.number = d.event WHERE d.destination IN ({_marks(destinations)}) AND {_DUE} "
             "ORDER BY d.due_at, d.event LIMIT ?",
             (*destinations, now, now, limit),
         ).fetchall()
         claims = tuple(
-            Claim(_event(tuple(event)), destination, attempts, first_attempt_at, holder)
+            Claim(event_of(tuple(event)), destination, attempts, first_attempt_at, holder)
             for destination, attempts, first_attempt_at, *event in due
         )
         self._connection.executemany(
@@ -140,8 +138,8 @@ class SqliteJournalRows:
 
     def revive(self, event: int, destination: str, *, now: float) -> bool:
         """See the protocol."""
-        row = self._connection.execute(f"{_EVENTS} WHERE number = ?", (event,)).fetchone()
-        return row is not None and self._put_delivery(_event(row), destination, now=now)
+        row = self._connection.execute(f"{EVENTS} WHERE number = ?", (event,)).fetchone()
+        return row is not None and self._put_delivery(event_of(row), destination, now=now)
 
     def strand(self, destinations: Collection[str], *, due_before: float, now: float, trouble: str) -> int:
         """See the protocol."""
@@ -209,11 +207,6 @@ class SqliteJournalRows:
             (destination, event.number, event.workspace, now),
         )
         return put.rowcount > 0
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    number, id_, kind, workspace, occurred_at, payload = row
-    return Event(number, id_, EventType(kind), WorkspaceId(workspace), occurred_at, payload)
 
 
 def _marks(values: Collection[object]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.directory.control_rows import KEYS, key_of
 from router.directory.rows import Payload, record_of
 from router.directory.sqlite import keys, workspaces
 from router.directory.sqlite.feed import info_of
-from router.directory.store import KeyDraft
 from router.model.placement import Kind, WorkspaceId
 from router.model.region import RegionName
 from router.model.tenant import Account, Member, MemberId, MemberStatus
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from router.directory.sqlite.feed import Feed
-    from router.directory.store import WorkspaceDraft, WorkspaceRecord
+    from router.directory.store import KeyDraft, WorkspaceDraft, WorkspaceRecord
     from router.model.transfer import TransferId
 
 _FITS: Final = (
@@ -186,18 +186,18 @@ class SqliteTenantRows:
 
     def key(self, digest: str) -> KeyDraft | None:
         """See the protocol."""
-        row = self._connection.execute(f"{_KEYS} AND digest = ?", (digest,)).fetchone()
-        return None if row is None else _key(row)
+        row = self._connection.execute(f"{KEYS} AND digest = ?", (digest,)).fetchone()
+        return None if row is None else key_of(row)
 
     def keys(
         self, *, workspace: WorkspaceId | None = None, after: str | None = None, limit: int
     ) -> tuple[KeyDraft, ...]:
         """See the protocol."""
         rows = self._connection.execute(
-            f"{_KEYS} AND digest > ? AND (? IS NULL OR workspace = ?) ORDER BY digest LIMIT ?",
+            f"{KEYS} AND digest > ? AND (? IS NULL OR workspace = ?) ORDER BY digest LIMIT ?",
             (after or "", workspace, workspace, limit),
         )
-        return tuple(_key(row) for row in rows)
+        return tuple(key_of(row) for row in rows)
 
     def put_key(self, draft: KeyDraft) -> bool:
         """See the protocol."""
@@ -219,18 +219,3 @@ class SqliteTenantRows:
     def _value(self, query: str, *parameters: object) -> Any:
         row = self._connection.execute(query, parameters).fetchone()
         return None if row is None else row[0]
-
-
-_KEYS: Final = (
-    "SELECT digest, workspace, region, superseded_by FROM api_key WHERE (workspace IS NOT NULL OR region IS NOT NULL)"
-)
-
-
-def _key(row: tuple[Any, ...]) -> KeyDraft:
-    digest, workspace, region, superseded_by = row
-    return KeyDraft(
-        digest,
-        None if workspace is None else WorkspaceId(workspace),
-        None if region is None else RegionName(region),
-        superseded_by,
-    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from router.directory.control_rows import BACKUP_FIELDS, BACKUPS, backup_of
 from router.directory.rows import transfer_of
 from router.directory.sqlite import losses, registrations, transfers
 from router.directory.sqlite.feed import info_of
 from router.model.journal import Progress
-from router.model.placement import WorkspaceId
-from router.model.region import RegionName
 from router.model.tenant import Backup, BackupState
 from router.model.transfer import TransferId, TransferState
 
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
     from router.directory.sqlite.feed import Feed
     from router.model.barrier import BarrierView
     from router.model.losses import Ending, Losses
+    from router.model.placement import WorkspaceId
+    from router.model.region import RegionName
     from router.model.transfer import Refusal, Transfer, TransferEvent
-
-_BACKUPS: Final = "SELECT transfer, workspace, region, created_at, locked_until, expired_at FROM backup"
-_BACKUP_FIELDS: Final = "transfer, workspace, region, created_at, locked_until, expired_at"
 
 
 class SqliteTransferRows:
@@ -95,7 +93,7 @@ class SqliteTransferRows:
     def put_backup(self, backup: Backup) -> None:
         """See the protocol."""
         self._connection.execute(
-            f"INSERT INTO backup ({_BACKUP_FIELDS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
+            f"INSERT INTO backup ({BACKUP_FIELDS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants only
             (
                 backup.transfer,
                 backup.workspace,
@@ -117,7 +115,7 @@ class SqliteTransferRows:
     ) -> tuple[Backup, ...]:
         """See the protocol."""
         rows = self._connection.execute(
-            f"{_BACKUPS} WHERE transfer > :after AND (:workspace IS NULL OR workspace = :workspace) "
+            f"{BACKUPS} WHERE transfer > :after AND (:workspace IS NULL OR workspace = :workspace) "
             "AND (:region IS NULL OR region = :region) AND (:locked IS NULL OR (expired_at IS NULL) = :locked) "
             "ORDER BY transfer LIMIT :limit",
             {
@@ -128,17 +126,17 @@ class SqliteTransferRows:
                 "limit": limit,
             },
         )
-        return tuple(_backup(row) for row in rows)
+        return tuple(backup_of(row) for row in rows)
 
     def expire_backups(self, now: float, *, limit: int) -> tuple[Backup, ...]:
         """See the protocol."""
         rows = self._connection.execute(
             "UPDATE backup SET expired_at = :now WHERE transfer IN (SELECT transfer FROM backup "  # noqa: S608 - constants only
             "WHERE expired_at IS NULL AND locked_until <= :now ORDER BY locked_until LIMIT :limit) "
-            f"RETURNING {_BACKUP_FIELDS}",
+            f"RETURNING {BACKUP_FIELDS}",
             {"now": now, "limit": limit},
         ).fetchall()
-        return tuple(sorted((_backup(row) for row in rows), key=lambda backup: backup.locked_until))
+        return tuple(sorted((backup_of(row) for row in rows), key=lambda backup: backup.locked_until))
 
     def next_hour(self) -> float | None:
         """See the protocol."""
@@ -173,8 +171,3 @@ class SqliteTransferRows:
             "SELECT min(started_at) FROM transfer WHERE state = 'locking'"
         ).fetchone()
         return None if started_at is None else float(started_at)
-
-
-def _backup(row: tuple[Any, ...]) -> Backup:
-    transfer, workspace, region, *times = row
-    return Backup(TransferId(transfer), WorkspaceId(workspace), RegionName(region), *times)

@@ -7,8 +7,9 @@ transfer runs is kept for one that starts soon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from router.directory.rows import LOSSES_KEPT, RUNNING
 from router.model.losses import Ending, Losses, LostGateway, UnansweredRequest
 from router.model.placement import WorkspaceId
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from router.model.transfer import TransferId
-
-KEPT: Final = 24 * 3600.0
-"""Seconds that a loss is kept for transfers to come. No region executes a request that long."""
-
-_RUNNING: Final = "state IN ('locking', 'transferring')"
 
 
 def forget(
@@ -35,13 +31,13 @@ def forget(
     ).fetchone()
     if row is None:
         return False
-    running = connection.execute(f"SELECT id FROM transfer WHERE {_RUNNING}").fetchall()  # noqa: S608 - constants only
+    running = connection.execute(f"SELECT id FROM transfer WHERE {RUNNING}").fetchall()  # noqa: S608 - constants only
     connection.executemany(
         "INSERT INTO lost_gateway (transfer, incarnation, gateway, host, ending, at) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING",
         [(transfer, incarnation, *row, ending, now) for (transfer,) in running or [(None,)]],
     )
-    connection.execute("DELETE FROM lost_gateway WHERE transfer IS NULL AND at < ?", (now - KEPT,))
+    connection.execute("DELETE FROM lost_gateway WHERE transfer IS NULL AND at < ?", (now - LOSSES_KEPT,))
     return True
 
 
@@ -56,11 +52,11 @@ def keep_unanswered(connection: sqlite3.Connection, requests: Iterable[Unanswere
     connection.executemany(
         "INSERT INTO unanswered_request "  # noqa: S608 - constants only
         "(transfer, incarnation, request_id, workspace, region, ended_at, fault) "
-        f"VALUES ((SELECT id FROM transfer WHERE workspace = ? AND {_RUNNING}), ?, ?, ?, ?, ?, ?) "
+        f"VALUES ((SELECT id FROM transfer WHERE workspace = ? AND {RUNNING}), ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING",
         rows,
     )
-    connection.execute("DELETE FROM unanswered_request WHERE transfer IS NULL AND ended_at < ?", (now - KEPT,))
+    connection.execute("DELETE FROM unanswered_request WHERE transfer IS NULL AND ended_at < ?", (now - LOSSES_KEPT,))
 
 
 def adopt(connection: sqlite3.Connection, transfer: TransferId, workspace: WorkspaceId, *, since: float) -> None:

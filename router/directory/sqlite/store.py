@@ -11,6 +11,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from router.directory.rows import KEPT_CHANGES
 from router.directory.sqlite import keys, lookups, losses, maintenance, registrations, transfers, workspaces
 from router.directory.sqlite.feed import Feed, info_of
 from router.directory.sqlite.file import DatabaseFile
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KEPT_CHANGES: Final = 100_000
 DEFAULT_LEASE: Final = 3600.0
 """Seconds."""
 
